@@ -1,0 +1,92 @@
+/*
+Package saga is the engine: it carries out a plan of steps so that, whatever is
+killed when, the plan can be finished or compensated later. This page is its
+specification. It imports the standard library only; it knows no session, no
+database and no terminal.
+
+# Words
+
+A [Plan] is a graph of steps. A [Step] can be done, compensated and, where it is
+able to, verified. An attempt is one call of Do or Compensate. A fact is a value
+that a step saved. A run is one execution of a plan, forward or backward; its
+owner is the process that carries it out. The journal is the durable record:
+[Progress] is where every step stands, and each transition leaves an [Entry]
+in the history.
+
+# The machine
+
+[Next] is a pure function: plan, progress and events in, progress and actions
+out. Everything that is ever decided is decided there. A [Runner] carries the
+actions out and reports events; a [Journal] writes the answer of Next to disk
+before the runner sees it.
+
+	           events                    decision (durable)
+	runner ------------> Journal.Commit ---------------------> runner
+	  |                       |
+	  | Do, Compensate        | Next(plan, progress, events)
+	  v                       v
+	the world               the disk
+
+# Journal grammar
+
+Per step, in one run:
+
+	planned -> started (-> saved)* -> done | failed
+	failed -> started                                  a retry
+	done | failed -> compensating (-> saved)* -> compensated | compensation-failed
+	compensation-failed -> compensating                a retry
+	compensated -> started                             a later run
+
+Anything else is refused with [ErrGrammar] and changes nothing. A step that is
+started or compensating when its owner dies is in doubt.
+
+# Invariants
+
+I1. Intent before effect: Do and Compensate are called only after "started" or
+"compensating" is on disk, and a fact is on disk before the effect that it
+describes ([Attempt.Save]).
+
+I2. A step that was started is compensated, whether or not it was ever reported
+done.
+
+I3. A step starts only when everything that it needs is done, and is compensated
+only when nothing that needs it, directly or through others, is left.
+
+I4. A run turns from forward to backward at most once, and never back.
+
+I5. A run that goes forward is completed only after every step was done and then
+verified once more, together, as the last thing.
+
+I6. Two attempts of one step never overlap within an owner. That they do not
+overlap across owners is the owner's business: it waits for what its predecessor
+left running before it asks for the first action.
+
+I7. What is durable never depends on a clock. Times are for people.
+
+# What a crash leaves, and what the next owner does
+
+	killed                           the journal says   forward            backward
+	before the first commit          nothing            starts afresh      nothing to do
+	after "started", before Do       started            Verify, else Do    Compensate
+	in the middle of Do              started            Verify, else Do    Compensate
+	after Do, before "done"          started            Verify, else Do    Compensate
+	after "done"                     done (and what     goes on            Compensate
+	                                 follows started)
+	in the middle of Compensate      compensating       goes back          Compensate again
+	after the last commit            ended              nothing to do      nothing to do
+
+Do and Compensate run at least once, not exactly once: that cannot be had. An
+attempt that follows one that was cut off has Resumed set and a Number above 1.
+
+# Turning back
+
+When a step fails for good (its retries are used up, the error is [Permanent], it
+is not best-effort) the run turns: attempts that are running are cancelled and
+waited for, then everything that was begun is compensated against the order of
+the graph, side by side where the graph allows. A run with a scope (a repair)
+compensates only the steps that it began itself. A compensation that fails for
+good leaves what it stands on alone (the worktree holds the compose file that the
+compose step still needs) while the rest goes on; the run then ends [Stuck], and
+a later run begins with exactly what is left.
+*/
+package saga

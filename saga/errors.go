@@ -1,0 +1,51 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrJournal is wrapped by the error of a run that could not write its journal.
+// Nothing was started that is not recorded; the run's steps were ended, and what
+// it left is for a later run to resume or to compensate.
+var ErrJournal = errors.New("the journal could not be written")
+
+// ErrAbandoned is returned by a run that was told to leave at once. What was
+// running was ended; the journal says so.
+var ErrAbandoned = errors.New("stopped at once")
+
+// StepError is the failure of one attempt of a step.
+type StepError struct {
+	Step string
+	Err  error
+}
+
+// Error names the step and the cause.
+func (e *StepError) Error() string { return e.Step + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
+
+// Permanent marks err as not worth a retry: the same attempt would fail again.
+// Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanentError{err}
+}
+
+// IsPermanent reports whether err, or what it wraps, was marked by [Permanent].
+func IsPermanent(err error) bool {
+	var p permanentError
+	return errors.As(err, &p)
+}
+
+// panicError is what is left of a step that panicked.
+func panicError(v any) error {
+	return Permanent(fmt.Errorf("fault in ecluse: %v; please report it", v))
+}

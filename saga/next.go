@@ -1,0 +1,310 @@
+package saga
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// EventKind is what happened to a run or to one of its steps.
+type EventKind string
+
+// What begins and steers a run, and what steps report.
+const (
+	// RunForward begins a run that makes everything which is not done.
+	// Steps in Event.Steps were found missing and are made again. With
+	// Event.Scope a failure reverts only what that run began.
+	RunForward EventKind = "run-forward"
+	// RunBackward begins a run that compensates everything but Event.Steps,
+	// or turns one that goes forward (Event.Err says why).
+	RunBackward EventKind = "run-backward"
+	// Resume tells that a new owner goes on: whatever was running is in doubt,
+	// and the done steps in Event.Steps were found missing.
+	Resume EventKind = "resume"
+	// Turn gives up going forward: what this run began is compensated.
+	Turn EventKind = "turn"
+	// Halt starts nothing new; the run ends when the steps in hand do.
+	Halt EventKind = "halt"
+
+	StepDone               EventKind = "step-done"
+	StepFailed             EventKind = "step-failed"
+	StepSaved              EventKind = "step-saved"
+	StepCompensated        EventKind = "step-compensated"
+	StepCompensationFailed EventKind = "step-compensation-failed"
+	// Verified reports that every step was looked at and found whole, the
+	// last word of a run that goes forward.
+	Verified EventKind = "verified"
+)
+
+// Event is one thing that happened.
+type Event struct {
+	Kind EventKind
+	// Step it happened to.
+	Step string
+	// Steps: see RunForward and RunBackward.
+	Steps []string
+	// Scope: see RunForward.
+	Scope string
+	// Key and Data are what StepSaved saved.
+	Key  string
+	Data json.RawMessage
+	// Err is the failure's text, Code the canceller's word for it.
+	Err  string
+	Code string
+	// Permanent: not worth a retry.
+	Permanent bool
+}
+
+// ActionKind is what the owner of a run must do next.
+type ActionKind string
+
+// The actions.
+const (
+	ActDo         ActionKind = "do"
+	ActCompensate ActionKind = "compensate"
+	// ActCancel: end the attempt of Do that is running; it reports as usual.
+	ActCancel ActionKind = "cancel"
+	// ActVerify: look at every done step that can be verified, then report
+	// Verified, or StepFailed for the one that is not whole.
+	ActVerify ActionKind = "verify"
+)
+
+// Action is an instruction to the owner of a run. It is given once; what comes
+// of it is reported as an event.
+type Action struct {
+	Kind    ActionKind
+	Step    string
+	Attempt int
+	// Resumed: an earlier attempt was cut off. Verify may show that nothing
+	// is left to do.
+	Resumed bool
+	// Delay before the attempt acts: the pause of a retry.
+	Delay time.Duration
+}
+
+// Outcome is where a run stands.
+type Outcome string
+
+// The outcomes. All but Running end the run.
+const (
+	Running   Outcome = "running"
+	Completed Outcome = "completed" // forward: everything is done and verified
+	Reverted  Outcome = "reverted"  // backward: nothing (in scope) is left
+	Stuck     Outcome = "stuck"     // backward: a compensation failed for good
+	Halted    Outcome = "halted"    // stopped where it stands
+)
+
+// Entry is one transition, for the history.
+type Entry struct {
+	Step    string `json:"step,omitempty"`
+	Phase   Phase  `json:"phase"`
+	Attempt int    `json:"attempt,omitempty"`
+	Err     string `json:"error,omitempty"`
+}
+
+// Decision is the answer of [Next].
+type Decision struct {
+	Progress Progress
+	Actions  []Action
+	Outcome  Outcome
+	Entries  []Entry
+}
+
+// ErrGrammar is wrapped by the errors of [Next]: the event contradicts what the
+// journal says, so the reporter is not who it thinks it is, or has a fault.
+var ErrGrammar = errors.New("the event contradicts the journal")
+
+// Next is the engine: a pure function from where a plan stands and what happened
+// to where it stands now and what to do next. Its answer is made durable before
+// any of its actions is carried out, which is what makes the journal
+// write-ahead; and because the answer to "step 3 is done" already holds "step 4
+// is started", the two share one transaction.
+func Next(plan Plan, p Progress, run string, at time.Time, events ...Event) (Decision, error) {
+	if len(p.Steps) != len(plan.Steps) {
+		return Decision{}, fmt.Errorf("progress of %d steps for a plan of %d: %w", len(p.Steps), len(plan.Steps), ErrGrammar)
+	}
+	m := &machine{plan: plan, p: p.clone(), run: run, at: at}
+	verified := false
+	for _, e := range events {
+		if err := m.apply(e); err != nil {
+			return Decision{}, err
+		}
+		verified = verified || e.Kind == Verified
+	}
+	outcome := m.advance(verified)
+	return Decision{Progress: m.p, Actions: m.actions, Outcome: outcome, Entries: m.entries}, nil
+}
+
+// machine is the scratch space of one call of Next.
+type machine struct {
+	plan    Plan
+	p       Progress
+	run     string
+	at      time.Time
+	actions []Action
+	entries []Entry
+}
+
+// apply folds one event into the progress.
+func (m *machine) apply(e Event) error {
+	switch e.Kind {
+	case RunForward:
+		return m.runForward(e)
+	case RunBackward:
+		m.runBackward(e)
+	case Resume:
+		m.resume(e.Steps)
+	case Turn:
+		m.turn(&Cause{Step: e.Step, Err: e.Err, Code: e.Code})
+	case Halt:
+		m.p.Halted = true
+		if m.p.Direction == Forward && m.p.Cause == nil && e.Err != "" {
+			m.p.Cause = &Cause{Err: e.Err, Code: e.Code}
+		}
+	case Verified:
+		if m.p.Direction != Forward || !m.allSatisfied() {
+			return fmt.Errorf("verified before everything was done: %w", ErrGrammar)
+		}
+	default:
+		return m.applyStep(e)
+	}
+	return nil
+}
+
+// applyStep folds the report of one step.
+func (m *machine) applyStep(e Event) error {
+	i := m.plan.Index(e.Step)
+	if i < 0 {
+		return fmt.Errorf("%s of step %q, which the plan does not have: %w", e.Kind, e.Step, ErrGrammar)
+	}
+	s := &m.p.Steps[i]
+	wrong := fmt.Errorf("%s of step %s, which is %s: %w", e.Kind, e.Step, s.Phase, ErrGrammar)
+	switch e.Kind {
+	case StepSaved:
+		if !s.Phase.Running() {
+			return wrong
+		}
+		if s.Facts == nil {
+			s.Facts = map[string]json.RawMessage{}
+		}
+		s.Facts[e.Key] = e.Data
+	case StepDone:
+		if s.Phase != Started {
+			return wrong
+		}
+		s.Err, s.Permanent, s.Resumed = "", false, false
+		m.set(i, Done, "")
+	case StepFailed:
+		// A done step may turn out not to be whole at the end.
+		if s.Phase != Started && s.Phase != Done {
+			return wrong
+		}
+		s.Permanent = e.Permanent || s.Phase == Done
+		m.set(i, Failed, e.Err)
+	case StepCompensated:
+		if s.Phase != Compensating {
+			return wrong
+		}
+		if m.p.Scope == "" {
+			s.Prior, s.Facts = false, nil
+		}
+		s.Err = ""
+		m.set(i, Compensated, "")
+	case StepCompensationFailed:
+		if s.Phase != Compensating {
+			return wrong
+		}
+		s.Permanent = e.Permanent
+		m.set(i, CompensationFailed, e.Err)
+	default:
+		return fmt.Errorf("event %q: %w", e.Kind, ErrGrammar)
+	}
+	return nil
+}
+
+// set moves step i to a phase and notes it for the history.
+func (m *machine) set(i int, phase Phase, err string) {
+	s := &m.p.Steps[i]
+	s.Phase = phase
+	attempt := s.Attempt
+	switch phase {
+	case Started, Compensating:
+		s.StartedAt, s.EndedAt = m.at, time.Time{}
+	default:
+		s.EndedAt = m.at
+	}
+	if phase == Compensating || phase == Compensated || phase == CompensationFailed {
+		attempt = s.Compensation
+	}
+	if err != "" {
+		s.Err = err
+	}
+	m.entries = append(m.entries, Entry{Step: m.plan.Steps[i].Name, Phase: phase, Attempt: attempt, Err: err})
+}
+
+// runForward begins a run over what earlier runs left.
+func (m *machine) runForward(e Event) error {
+	for _, name := range e.Steps {
+		if m.plan.Index(name) < 0 {
+			return fmt.Errorf("missing step %q is not in the plan: %w", name, ErrGrammar)
+		}
+	}
+	m.p.Direction, m.p.Scope, m.p.Kept, m.p.Cause, m.p.Halted = Forward, e.Scope, nil, nil, false
+	for i := range m.p.Steps {
+		s := &m.p.Steps[i]
+		lost := s.Phase == Done && slices.Contains(e.Steps, m.plan.Steps[i].Name)
+		if s.Phase == Done && !lost {
+			continue
+		}
+		half := s.Phase.Running() || s.Phase == Failed || s.Phase == CompensationFailed
+		s.Prior, s.Resumed = s.Prior || lost || half, lost || half
+		s.Phase, s.Attempt, s.Compensation, s.Permanent = Planned, 0, 0, false
+	}
+	return nil
+}
+
+// runBackward begins a teardown, whatever was going on before.
+func (m *machine) runBackward(e Event) {
+	m.p.Direction, m.p.Scope, m.p.Kept, m.p.Cause = Backward, "", e.Steps, nil
+	m.resume(nil)
+	if e.Err != "" {
+		m.p.Cause = &Cause{Step: e.Step, Err: e.Err, Code: e.Code}
+	}
+	for i := range m.p.Steps {
+		s := &m.p.Steps[i]
+		s.Compensation, s.Permanent = 0, false
+	}
+}
+
+// resume puts what was running back to where the new owner starts it again.
+func (m *machine) resume(missing []string) {
+	m.p.Halted = false
+	for i := range m.p.Steps {
+		s := &m.p.Steps[i]
+		lost := s.Phase == Done && slices.Contains(missing, m.plan.Steps[i].Name)
+		switch {
+		case (s.Phase == Started || lost) && m.p.Direction == Forward:
+			s.Phase, s.Prior, s.Resumed = Planned, true, true
+		case s.Phase == Started, s.Phase == Compensating:
+			s.Phase, s.Resumed = Failed, true
+		case s.Phase == CompensationFailed:
+			s.Compensation, s.Permanent = 0, false
+		}
+	}
+}
+
+// turn gives up going forward. The attempts that are running are cancelled;
+// they report before anything that they need is compensated.
+func (m *machine) turn(cause *Cause) {
+	if m.p.Direction == Backward {
+		return
+	}
+	m.p.Direction, m.p.Cause = Backward, cause
+	for i := range m.p.Steps {
+		if m.p.Steps[i].Phase == Started {
+			m.actions = append(m.actions, Action{Kind: ActCancel, Step: m.plan.Steps[i].Name})
+		}
+	}
+}

@@ -1,0 +1,335 @@
+package saga
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Journal makes events durable. Commit applies them with [Next] to what is on
+// disk, in one transaction, and returns the decision once it is synced. It
+// refuses, changing nothing, when the run no longer owns what it journals.
+type Journal interface {
+	Commit(events ...Event) (Decision, error)
+}
+
+// Runner carries out what [Next] decides. It decides nothing itself: it turns
+// actions into calls of steps and what comes of them into events.
+type Runner struct {
+	Plan    Plan
+	RunID   string
+	Journal Journal
+	// Step builds the step of a spec.
+	Step func(Spec) (Step, error)
+	// Prepare surrounds every attempt (locks, logs, environment): it returns
+	// the context to work under and what to call afterwards. May be nil.
+	Prepare func(ctx context.Context, spec Spec, a *Attempt) (context.Context, func(), error)
+	// OnStop says which event the first stop is, by its cause: Turn or Halt;
+	// false if it is none.
+	OnStop func(cause error, d Direction) (Event, bool)
+	// Sink is told of every transition once it is durable. May be nil.
+	Sink Sink
+
+	reports  chan report
+	cancels  map[string]context.CancelCauseFunc
+	attempts sync.WaitGroup
+	sinkMu   sync.Mutex
+}
+
+// report is what an attempt tells the loop; ack is set when it waits for the
+// event to be durable.
+type report struct {
+	events []Event
+	ack    chan error
+}
+
+// errCancelled is the cause in the context of an attempt that is cancelled.
+var errCancelled = errors.New("cancelled")
+
+// Run works from decision d, which is durable already, until the run ends.
+// The end of soft asks it to stop in good order: what was begun is compensated
+// (or, on the way back, left as it stands), as OnStop has it. The end of hard
+// makes it leave at once, with [ErrAbandoned]. Values of hard reach the steps.
+// The error wraps [ErrJournal] when a transition could not be written.
+func (r *Runner) Run(soft, hard context.Context, d Decision) (Decision, error) {
+	r.reports = make(chan report)
+	r.cancels = map[string]context.CancelCauseFunc{}
+	ctx, cancel := context.WithCancelCause(hard)
+	defer func() {
+		cancel(errCancelled)
+		r.drain()
+	}()
+	stop := soft.Done()
+	for {
+		r.notify(d)
+		r.execute(ctx, d)
+		if d.Outcome != Running {
+			return d, nil
+		}
+		var batch []report
+		select {
+		case first := <-r.reports:
+			batch = r.collect(first)
+		case <-stop:
+			stop = nil
+			event, ok := r.OnStop(context.Cause(soft), d.Progress.Direction)
+			if !ok {
+				d.Actions, d.Entries = nil, nil
+				continue
+			}
+			batch = []report{{events: []Event{event}}}
+		case <-hard.Done():
+			return d, ErrAbandoned
+		}
+		next, err := r.commit(batch)
+		if err != nil {
+			return d, err
+		}
+		d = next
+	}
+}
+
+// collect adds what else is ready to be reported, so that one transaction
+// carries it all.
+func (r *Runner) collect(first report) []report {
+	batch := []report{first}
+	for {
+		select {
+		case next := <-r.reports:
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+}
+
+// commit writes a batch and releases those who wait for it.
+func (r *Runner) commit(batch []report) (Decision, error) {
+	var events []Event
+	for _, b := range batch {
+		events = append(events, b.events...)
+	}
+	d, err := r.Journal.Commit(events...)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrJournal, err)
+	}
+	for _, b := range batch {
+		if b.ack != nil {
+			b.ack <- err
+		}
+	}
+	return d, err
+}
+
+// drain waits for every attempt to end. Nothing that they report is written any
+// more.
+func (r *Runner) drain() {
+	done := make(chan struct{})
+	go func() {
+		r.attempts.Wait()
+		close(done)
+	}()
+	for {
+		select {
+		case late := <-r.reports:
+			if late.ack != nil {
+				late.ack <- ErrJournal
+			}
+		case <-done:
+			return
+		}
+	}
+}
+
+// execute starts the actions of a decision.
+func (r *Runner) execute(ctx context.Context, d Decision) {
+	for _, action := range d.Actions {
+		switch action.Kind {
+		case ActCancel:
+			if cancel := r.cancels[action.Step]; cancel != nil {
+				cancel(errCancelled)
+			}
+		case ActVerify:
+			r.start(func() report { return report{events: r.verify(ctx, d.Progress)} })
+		case ActDo, ActCompensate:
+			i := r.Plan.Index(action.Step)
+			own, cancel := context.WithCancelCause(ctx)
+			r.cancels[action.Step] = cancel
+			state := d.Progress.Steps[i]
+			reverting := action.Kind == ActCompensate && d.Progress.Scope != ""
+			r.start(func() report {
+				defer cancel(nil)
+				return report{events: []Event{r.attempt(own, r.Plan.Steps[i], action, state, reverting)}}
+			})
+		}
+	}
+}
+
+// start runs fn beside the loop and reports what it returns.
+func (r *Runner) start(fn func() report) {
+	r.attempts.Add(1)
+	go func() {
+		defer r.attempts.Done()
+		r.reports <- fn()
+	}()
+}
+
+// attempt makes one attempt of a step and says what came of it.
+func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state StepState, reverting bool) Event {
+	a := &Attempt{
+		Step: spec.Name, Number: action.Attempt, Resumed: action.Resumed,
+		Compensating: action.Kind == ActCompensate, Reverting: reverting,
+		facts: state.Facts,
+	}
+	a.save = func(key string, data json.RawMessage) error {
+		ack := make(chan error, 1)
+		r.reports <- report{events: []Event{{Kind: StepSaved, Step: spec.Name, Key: key, Data: data}}, ack: ack}
+		return <-ack
+	}
+	begun := time.Now()
+	a.report = func(message string, warning bool) {
+		r.tell(Notice{Step: spec.Name, Attempt: a.Number, Elapsed: time.Since(begun), Message: message, Warning: warning})
+	}
+	err := r.carryOut(ctx, spec, action, a)
+	done, failed := StepDone, StepFailed
+	if a.Compensating {
+		done, failed = StepCompensated, StepCompensationFailed
+	}
+	if err == nil {
+		return Event{Kind: done, Step: spec.Name}
+	}
+	return Event{Kind: failed, Step: spec.Name, Err: err.Error(), Permanent: IsPermanent(err)}
+}
+
+// carryOut waits for the pause of a retry, then lets the step act.
+func (r *Runner) carryOut(ctx context.Context, spec Spec, action Action, a *Attempt) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+	}()
+	if action.Delay > 0 {
+		pause := time.NewTimer(action.Delay)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	step, err := r.Step(spec)
+	if err != nil {
+		return Permanent(err)
+	}
+	limit, act := spec.Policy.Timeout, step.Do
+	if a.Compensating {
+		limit, act = spec.Policy.CompensateTimeout, step.Compensate
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("timed out after %s", limit))
+		defer cancel()
+	}
+	if r.Prepare != nil {
+		prepared, finish, err := r.Prepare(ctx, spec, a)
+		if err != nil {
+			return err
+		}
+		defer finish()
+		ctx = prepared
+	}
+	if verifier, ok := step.(Verifier); ok && action.Resumed && !a.Compensating {
+		if verifier.Verify(ctx, a) == nil {
+			a.Report("found whole")
+			return nil
+		}
+	}
+	err = act(ctx, a)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// verify looks at every done step that can tell how it is.
+func (r *Runner) verify(ctx context.Context, p Progress) []Event {
+	lost := Verify(ctx, r.Plan, p, r.Step)
+	if len(lost) == 0 {
+		return []Event{{Kind: Verified}}
+	}
+	var events []Event
+	for _, spec := range r.Plan.Steps {
+		if err := lost[spec.Name]; err != nil {
+			events = append(events, Event{Kind: StepFailed, Step: spec.Name, Err: "it was done, but is not whole any more: " + err.Error()})
+		}
+	}
+	return events
+}
+
+// Verify asks every done step of the plan that can tell whether its effect is
+// there, side by side, and returns what those that are not whole say. It changes
+// nothing.
+func Verify(ctx context.Context, plan Plan, p Progress, build func(Spec) (Step, error)) map[string]error {
+	var (
+		mu   sync.Mutex
+		wg   sync.WaitGroup
+		lost = map[string]error{}
+	)
+	for i, spec := range plan.Steps {
+		if p.Steps[i].Phase != Done {
+			continue
+		}
+		wg.Go(func() {
+			if err := verifyOne(ctx, spec, p.Steps[i], build); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				lost[spec.Name] = err
+			}
+		})
+	}
+	wg.Wait()
+	return lost
+}
+
+// verifyOne verifies one step; a step that cannot tell is taken as it is.
+func verifyOne(ctx context.Context, spec Spec, state StepState, build func(Spec) (Step, error)) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+	}()
+	step, err := build(spec)
+	if err != nil {
+		return err
+	}
+	verifier, ok := step.(Verifier)
+	if !ok {
+		return nil
+	}
+	return verifier.Verify(ctx, NewAttempt(spec.Name, state.Facts, nil))
+}
+
+// notify tells the sink of the transitions of a decision.
+func (r *Runner) notify(d Decision) {
+	for _, e := range d.Entries {
+		n := Notice{Step: e.Step, Phase: e.Phase, Attempt: e.Attempt, Err: e.Err}
+		if i := r.Plan.Index(e.Step); i >= 0 && !e.Phase.Running() {
+			n.Elapsed = d.Progress.Steps[i].EndedAt.Sub(d.Progress.Steps[i].StartedAt)
+		}
+		r.tell(n)
+	}
+}
+
+// tell completes a notice and hands it on.
+func (r *Runner) tell(n Notice) {
+	if r.Sink == nil {
+		return
+	}
+	n.Time, n.Run, n.Index, n.Total = time.Now(), r.RunID, r.Plan.Index(n.Step)+1, len(r.Plan.Steps)
+	r.sinkMu.Lock()
+	defer r.sinkMu.Unlock()
+	r.Sink.Notify(n)
+}

@@ -1,0 +1,66 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ecluse/fsm"
+)
+
+// DownRequest is what Down needs to know.
+type DownRequest struct {
+	Key
+	Options Options
+	// Wait is how long to wait for another down or for a recover that goes
+	// back; zero is not at all, negative without end. An up that is under way
+	// is asked to stop, and is waited for in any case.
+	Wait time.Duration
+}
+
+// Down compensates everything that was done for a session, and returns what it
+// was. A session whose up is under way is first stopped by asking its owner.
+//
+// The errors wrap [ErrNotFound] or [ErrBusy], or are a [RunError].
+func (m *Manager) Down(stops Stops, req DownRequest) (s Session, err error) {
+	lock, asked, err := m.ownAfterStop(stops, req)
+	if err != nil {
+		return Session{}, err
+	}
+	defer func() { err = errors.Join(err, release(lock, s)) }()
+	seen, err := m.get(req.Key)
+	switch {
+	case err != nil:
+		return seen, err
+	case seen.State == fsm.Absent && asked:
+		return seen, nil // its own rollback left nothing to do
+	case seen.State == fsm.Absent:
+		return seen, &notFoundError{req.Key}
+	case seen.State == fsm.Stopped && req.Options.KeepWorktree:
+		return seen, nil
+	}
+	return m.claim(stops, seen, Event{Kind: ClaimDown, Owner: m.Processes.Self(VerbDown), Options: req.Options})
+}
+
+// own takes the owner lock, waiting for it as long as asked.
+func (m *Manager) own(stops Stops, key Key, verb Verb, wait time.Duration) (Lock, error) {
+	ctx, cancel := stops.Soft, context.CancelFunc(func() {})
+	if wait > 0 {
+		ctx, cancel = context.WithTimeout(ctx, wait)
+	}
+	defer cancel()
+	lock, err := m.Locker.Own(ctx, key, m.Processes.Self(verb), wait != 0)
+	var busy *BusyError
+	if errors.As(err, &busy) {
+		if s, err := m.Store.Get(key); err == nil {
+			busy.Step = Describe(s)
+		}
+	}
+	return lock, err
+}
+
+// release gives the lock back; the private folder of a session that is gone
+// goes with it.
+func release(lock Lock, s Session) error {
+	return lock.Release(s.State == fsm.Absent)
+}

@@ -1,0 +1,185 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"ecluse/fsm"
+	"ecluse/saga"
+)
+
+// Key names a session: the repository it belongs to and its slug.
+type Key struct {
+	// Repo is the canonical path of the repository's git common directory.
+	Repo string `json:"repo"`
+	Slug string `json:"slug"`
+}
+
+// Session is the durable record of one session. It is a value; only
+// [Transition] makes a new one of it, and only the store writes it.
+type Session struct {
+	// Version is the form of the record, see RecordVersion.
+	Version int `json:"v"`
+	Key
+	// ID is random and never used again. What the session makes carries it,
+	// so that two sessions that had the same slug are told apart.
+	ID string `json:"id"`
+	// Root is the repository's main worktree.
+	Root   string `json:"root"`
+	Branch string `json:"branch"`
+	Mode   string `json:"mode"`
+	// Worktree is the absolute path of the session's worktree.
+	Worktree string    `json:"worktree"`
+	Slot     int       `json:"slot"`
+	State    fsm.State `json:"state"`
+	// Epoch rises each time an owner takes the session over. It comes from a
+	// counter of the whole store and is never used again, not even by a later
+	// session of the same slug.
+	Epoch uint64 `json:"epoch"`
+	// Ports are the leases, by name.
+	Ports map[string]int `json:"ports,omitempty"`
+	// Settled is set once the session was active. A later run that fails
+	// reverts only itself.
+	Settled   bool      `json:"settled,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	Plan     saga.Plan     `json:"plan"`
+	Progress saga.Progress `json:"progress"`
+	Run      Run           `json:"run"`
+	Failure  *Failure      `json:"failure,omitempty"`
+	// Settings are what the steps need to know of the configuration that the
+	// session was made from, as they encode it.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// RecordVersion is the form of [Session] that this version writes.
+const RecordVersion = 1
+
+// Verb is the command that a run carries out.
+type Verb string
+
+// The verbs.
+const (
+	VerbUp      Verb = "up"
+	VerbDown    Verb = "down"
+	VerbRecover Verb = "recover"
+)
+
+// Run is the current, or the last, run of a session.
+type Run struct {
+	ID   string `json:"id"`
+	Verb Verb   `json:"verb"`
+	// From is the state in which the run found the session.
+	From      fsm.State `json:"from"`
+	StartedAt time.Time `json:"started_at"`
+	Owner     Owner     `json:"owner"`
+	// Takeovers counts the owners since the run last made progress.
+	Takeovers int     `json:"takeovers,omitempty"`
+	Options   Options `json:"options"`
+	// Stop is set by a command that asks the owner to turn back.
+	Stop *StopRequest `json:"stop,omitempty"`
+}
+
+// Options are what the user asked of a run. They are recorded so that whoever
+// resumes the run does the same.
+type Options struct {
+	// KeepOnFailure leaves an up that failed as it stands, to be looked at.
+	KeepOnFailure bool `json:"keep_on_failure,omitempty"`
+	// KeepWorktree makes a teardown end in stopped; DeleteWorktree removes
+	// also a worktree that the session did not make.
+	KeepWorktree   bool `json:"keep_worktree,omitempty"`
+	DeleteWorktree bool `json:"delete_worktree,omitempty"`
+	// KeepVolumes leaves the data of the session's containers.
+	KeepVolumes bool `json:"keep_volumes,omitempty"`
+}
+
+// StopRequest is one command's wish that another one's run turn back.
+type StopRequest struct {
+	By Owner     `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// Owner describes the process of a run. The kernel lock decides whether it is
+// alive; the description explains, and aims signals.
+type Owner struct {
+	PID int `json:"pid"`
+	// Start, Boot and Namespace tell the process from others that had or
+	// will have its pid: kernel ticks since boot, boot id, pid namespace.
+	Start     uint64    `json:"start"`
+	Boot      string    `json:"boot"`
+	Namespace string    `json:"ns"`
+	Host      string    `json:"host"`
+	Verb      Verb      `json:"verb"`
+	Since     time.Time `json:"since"`
+}
+
+// String names the owner for messages: "up by pid 4711 since 12:03:07".
+func (o Owner) String() string {
+	return fmt.Sprintf("%s by pid %d since %s", o.Verb, o.PID, o.Since.Local().Format(time.TimeOnly))
+}
+
+// Failure says why a session is failed, or why its run turned back.
+type Failure struct {
+	// Code is one of the Code constants.
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// Step that failed, if it was one.
+	Step string `json:"step,omitempty"`
+}
+
+// The codes of a [Failure].
+const (
+	CodeStepFailed         = "step-failed"
+	CodeCompensationFailed = "compensation-failed"
+	// CodeInterrupted: a signal ended the run.
+	CodeInterrupted = "interrupted"
+	// CodeStopped: a down asked the run to turn back.
+	CodeStopped = "stopped"
+	// CodeRollback: the user asked for it with recover --rollback.
+	CodeRollback = "rollback"
+	// CodeParked: too many owners died on it without progress.
+	CodeParked = "parked"
+)
+
+// slugPattern is what a slug may look like.
+var slugPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,60}[a-z0-9]$`)
+
+// maxSlug is the longest slug that slugPattern admits.
+const maxSlug = 62
+
+// CheckSlug reports a slug that is not one; the error wraps [ErrSlug].
+func CheckSlug(slug string) error {
+	if !slugPattern.MatchString(slug) {
+		return fmt.Errorf("%q is no slug: it takes 2 to %d of a-z, 0-9 and -, and neither begins nor ends with -: %w",
+			slug, maxSlug, ErrSlug)
+	}
+	return nil
+}
+
+// Slug derives a slug from the name of a branch: "Feat/Log-In" is "feat-log-in".
+// Runs of other characters become one "-". The error wraps [ErrSlug] when
+// nothing usable is left.
+func Slug(branch string) (string, error) {
+	var b strings.Builder
+	for _, r := range strings.ToLower(branch) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	slug := b.String()
+	if len(slug) > maxSlug {
+		slug = slug[:maxSlug]
+	}
+	slug = strings.Trim(slug, "-")
+	if err := CheckSlug(slug); err != nil {
+		return "", fmt.Errorf("no slug can be made of branch %q: %w", branch, err)
+	}
+	return slug, nil
+}

@@ -1,0 +1,106 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"ecluse/fsm"
+	"ecluse/saga"
+)
+
+const (
+	// stopPatience is how often a command that waits for an owner says so.
+	stopPatience = 5 * time.Second
+	// claimPatience bounds the wait for an owner that has not yet said what it
+	// does: it is looking at the session before it claims it.
+	claimPatience = 10 * time.Second
+	// lookAgain is how long one wait for the lock lasts before the record is
+	// read again: the session may have changed hands.
+	lookAgain = 250 * time.Millisecond
+)
+
+// ownAfterStop takes the owner lock for a down. The owner of an up that is under
+// way is asked to stop, once, and waited for; any other owner is waited for as
+// long as the request has it.
+func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked bool, err error) {
+	begun, said := m.Now(), m.Now()
+	var askedEpoch uint64
+	for {
+		lock, err := m.own(stops, req.Key, VerbDown, 0)
+		var busy *BusyError
+		if !errors.As(err, &busy) {
+			return lock, asked, err
+		}
+		s, err := m.get(req.Key)
+		if err != nil {
+			return nil, asked, err
+		}
+		waited, patience := m.Now().Sub(begun), claimPatience
+		switch {
+		case s.State == fsm.PendingUp || rollsBack(s):
+			if askedEpoch != s.Epoch {
+				askedEpoch, asked = s.Epoch, true
+				m.askToStop(s)
+			}
+			patience = -1
+		case s.State == fsm.PendingDown:
+			patience = req.Wait
+		}
+		if patience >= 0 && waited >= patience {
+			return nil, asked, busy
+		}
+		if m.Now().Sub(said) >= stopPatience {
+			said = m.Now()
+			m.sayThatWeWait(s, busy.Owner, waited)
+		}
+		lock, err = m.own(stops, req.Key, VerbDown, lookAgain)
+		if err == nil {
+			return lock, asked, nil
+		}
+		if cause := context.Cause(stops.Soft); cause != nil {
+			return nil, asked, cause
+		}
+	}
+}
+
+// askToStop asks the owner of an up to turn back. When that cannot be done the
+// lock, or the next look at the record, will tell why.
+func (m *Manager) askToStop(s Session) {
+	result, err := m.Store.Apply(s.Key, Event{Kind: AskStop, At: m.Now(), Seen: s.Epoch, Owner: m.Processes.Self(VerbDown)})
+	if err != nil {
+		return
+	}
+	owner := result.Session.Run.Owner
+	m.sink(s).Notify(saga.Notice{Time: m.Now(), Message: fmt.Sprintf("asking %s to stop", owner)})
+	if err := m.Processes.Signal(owner, syscall.SIGTERM); err != nil {
+		m.sink(s).Notify(saga.Notice{Time: m.Now(), Message: fmt.Sprintf("%s could not be told: %v", owner, err), Warning: true})
+	}
+}
+
+// rollsBack reports whether an up is already on its way back.
+func rollsBack(s Session) bool {
+	return s.State == fsm.PendingDown && s.Run.Verb != VerbDown
+}
+
+// sayThatWeWait tells for whom a command is waiting.
+func (m *Manager) sayThatWeWait(s Session, owner Owner, waited time.Duration) {
+	text := fmt.Sprintf("waiting for %s, %s so far", owner, waited.Round(time.Second))
+	if m.Processes.Suspended(owner) {
+		text += fmt.Sprintf("; it is suspended: `kill -CONT %d` lets it go on, `kill -KILL %d` ends it", owner.PID, owner.PID)
+	}
+	m.sink(s).Notify(saga.Notice{Time: m.Now(), Message: text, Warning: true})
+}
+
+// notFoundError names the session that does not exist.
+type notFoundError struct{ key Key }
+
+// Error says so.
+func (e *notFoundError) Error() string {
+	return fmt.Sprintf("there is no session %s; `ecluse ls` lists those that there are", e.key.Slug)
+}
+
+// Unwrap returns [ErrNotFound].
+func (e *notFoundError) Unwrap() error { return ErrNotFound }
