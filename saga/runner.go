@@ -25,8 +25,9 @@ type Runner struct {
 	// Step builds the step of a spec.
 	Step func(Spec) (Step, error)
 	// Prepare surrounds every attempt (locks, logs, environment): it returns
-	// the context to work under and what to call afterwards. May be nil.
-	Prepare func(ctx context.Context, spec Spec, a *Attempt) (context.Context, func(), error)
+	// the context to work under and what to call afterwards with the
+	// attempt's error, before that is reported. May be nil.
+	Prepare func(ctx context.Context, spec Spec, a *Attempt) (context.Context, Finish, error)
 	// OnStop says which event the first stop is, by its cause: Turn or Halt;
 	// false if it is none.
 	OnStop func(cause error, d Direction) (Event, bool)
@@ -38,6 +39,10 @@ type Runner struct {
 	attempts sync.WaitGroup
 	sinkMu   sync.Mutex
 }
+
+// Finish is called with the error of an attempt and returns what is to be
+// reported.
+type Finish func(error) error
 
 // report is what an attempt tells the loop; ack is set when it waits for the
 // event to be durable.
@@ -238,7 +243,7 @@ func (r *Runner) carryOut(ctx context.Context, spec Spec, action Action, a *Atte
 		if err != nil {
 			return err
 		}
-		defer finish()
+		defer func() { err = finish(err) }()
 		ctx = prepared
 	}
 	if verifier, ok := step.(Verifier); ok && action.Resumed && !a.Compensating {

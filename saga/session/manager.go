@@ -57,7 +57,7 @@ type Steps interface {
 	Build(h Handle, spec saga.Spec) (saga.Step, error)
 	// Prepare surrounds an attempt: lock, log, environment. It returns the
 	// context to work under and what to call afterwards.
-	Prepare(ctx context.Context, h Handle, spec saga.Spec, a *saga.Attempt) (context.Context, func(), error)
+	Prepare(ctx context.Context, h Handle, spec saga.Spec, a *saga.Attempt) (context.Context, saga.Finish, error)
 	// Drain returns once nothing runs any more that an earlier owner's attempt
 	// of the step had started; it ends what does not end by itself.
 	Drain(ctx context.Context, s Session, step string, report func(string)) error
@@ -98,6 +98,9 @@ type Manager struct {
 	// Now is the clock, NewID makes random ids.
 	Now   func() time.Time
 	NewID func() string
+	// Point is called before and after every transaction, for tests that end
+	// the process there. Nil in production.
+	Point func(name string)
 }
 
 // handle is a run as its steps and the runner see it: a journal that is fenced.
@@ -137,11 +140,24 @@ func (h *handle) apply(e Event) (Result, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e.At, e.Fence = h.m.Now(), h.fence
-	result, err := h.m.Store.Apply(h.key, e)
+	result, err := h.m.write(h.key, e)
 	if err == nil {
 		h.s = result.Session
 	}
 	return result, err
+}
+
+// write is Store.Apply between two points.
+func (m *Manager) write(key Key, e Event) (Result, error) {
+	m.point("before " + string(e.Kind))
+	defer m.point("after " + string(e.Kind))
+	return m.Store.Apply(key, e)
+}
+
+func (m *Manager) point(name string) {
+	if m.Point != nil {
+		m.Point(name)
+	}
 }
 
 // get is Store.Get with an absent session in place of ErrNotFound.
@@ -156,7 +172,7 @@ func (m *Manager) get(key Key) (Session, error) {
 // claim takes the session over and runs it until the run ends.
 func (m *Manager) claim(stops Stops, seen Session, e Event) (Session, error) {
 	e.At, e.Seen, e.RunID = m.Now(), seen.Epoch, m.NewID()
-	result, err := m.Store.Apply(seen.Key, e)
+	result, err := m.write(seen.Key, e)
 	if err != nil {
 		return seen, err
 	}
@@ -168,7 +184,7 @@ func (m *Manager) claim(stops Stops, seen Session, e Event) (Session, error) {
 	runner := &saga.Runner{
 		Plan: s.Plan, RunID: s.Run.ID, Journal: h, Sink: m.sink(s),
 		Step: func(spec saga.Spec) (saga.Step, error) { return m.Steps.Build(h, spec) },
-		Prepare: func(ctx context.Context, spec saga.Spec, a *saga.Attempt) (context.Context, func(), error) {
+		Prepare: func(ctx context.Context, spec saga.Spec, a *saga.Attempt) (context.Context, saga.Finish, error) {
 			return m.Steps.Prepare(ctx, h, spec, a)
 		},
 		OnStop: func(cause error, d saga.Direction) (saga.Event, bool) { return m.onStop(s.Key, cause, d) },

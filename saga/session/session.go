@@ -30,7 +30,9 @@ type Session struct {
 	// Root is the repository's main worktree.
 	Root   string `json:"root"`
 	Branch string `json:"branch"`
-	Mode   string `json:"mode"`
+	// From is the commit-ish at which a new branch was asked to begin.
+	From string `json:"from,omitempty"`
+	Mode string `json:"mode"`
 	// Worktree is the absolute path of the session's worktree.
 	Worktree string    `json:"worktree"`
 	Slot     int       `json:"slot"`

@@ -69,7 +69,7 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 // askToStop asks the owner of an up to turn back. When that cannot be done the
 // lock, or the next look at the record, will tell why.
 func (m *Manager) askToStop(s Session) {
-	result, err := m.Store.Apply(s.Key, Event{Kind: AskStop, At: m.Now(), Seen: s.Epoch, Owner: m.Processes.Self(VerbDown)})
+	result, err := m.write(s.Key, Event{Kind: AskStop, At: m.Now(), Seen: s.Epoch, Owner: m.Processes.Self(VerbDown)})
 	if err != nil {
 		return
 	}
