@@ -97,6 +97,8 @@ type Options struct {
 	DeleteWorktree bool `json:"delete_worktree,omitempty"`
 	// KeepVolumes leaves the data of the session's containers.
 	KeepVolumes bool `json:"keep_volumes,omitempty"`
+	// NoHooks compensates hooks without running their mirrors.
+	NoHooks bool `json:"no_hooks,omitempty"`
 }
 
 // StopRequest is one command's wish that another one's run turn back.
