@@ -78,6 +78,9 @@ type RunError struct {
 	Left []string
 	// Err is the error of this process, where it is one.
 	Err error
+	// Session as the run left it, for who wants to know more: where the log
+	// of the step is, say.
+	Session Session
 }
 
 // Error says what failed and in which state the session is now.

@@ -240,7 +240,7 @@ func (m *Manager) concluded(s Session, err error) (Session, error) {
 
 // runError describes how a run ended.
 func (m *Manager) runError(s Session, end, err error) error {
-	e := &RunError{Key: s.Key, Run: s.Run.ID, Verb: s.Run.Verb, State: s.State, End: end, Err: err}
+	e := &RunError{Key: s.Key, Run: s.Run.ID, Verb: s.Run.Verb, State: s.State, End: end, Err: err, Session: s}
 	switch {
 	case s.Failure != nil:
 		e.Failure = *s.Failure
