@@ -1,0 +1,68 @@
+package display
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ecluse/saga"
+)
+
+// inHand is what is going on, as far as the notices tell.
+type inHand struct {
+	// steps that somebody is at work on, in the order in which they began.
+	steps []stepInHand
+	// told is the last message of a run as a whole since which no step was
+	// heard of: the run may be waiting for what the message names.
+	told   string
+	toldAt time.Time
+}
+
+type stepInHand struct {
+	session, step string
+	label         string
+	back          bool // it is being compensated
+	since         time.Time
+	message       string
+}
+
+// note keeps up with a notice. label is what to call its step.
+func (h *inHand) note(now time.Time, n saga.Notice, label string) {
+	if h.told = ""; n.Step == "" && !n.Warning {
+		h.told, h.toldAt = oneLine(n.Message), now
+	}
+	i := slices.IndexFunc(h.steps, func(s stepInHand) bool { return s.session == n.Session && s.step == n.Step })
+	switch {
+	case n.Phase == "" && i >= 0 && !n.Warning:
+		h.steps[i].message = oneLine(n.Message)
+	case n.Phase != "" && i >= 0:
+		h.steps = slices.Delete(h.steps, i, i+1)
+	}
+	if n.Phase.Running() {
+		h.steps = append(h.steps, stepInHand{
+			session: n.Session, step: n.Step, label: label, since: now,
+			back: n.Phase == saga.Compensating,
+		})
+	}
+}
+
+// waiting says what is being waited for, and for how long; "" when nothing is.
+func (h *inHand) waiting(now time.Time) string {
+	const most = 3
+	if len(h.steps) == 0 && h.told != "" {
+		return fmt.Sprintf("still waiting, %s (%s)", Seconds(now.Sub(h.toldAt)), h.told)
+	}
+	if len(h.steps) == 0 {
+		return ""
+	}
+	var names []string
+	for i, s := range h.steps {
+		if i == most {
+			names = append(names, fmt.Sprintf("%d more", len(h.steps)-most))
+			break
+		}
+		names = append(names, s.label+", "+Seconds(now.Sub(s.since)))
+	}
+	return "still waiting for " + strings.Join(names, "; ")
+}
