@@ -7,8 +7,9 @@ import "time"
 // the transition that it reports is durable.
 type Notice struct {
 	Time time.Time `json:"time"`
-	// Run and Session are set by whoever drives the runner.
+	// Run, Repo and Session are set by whoever drives the runner.
 	Run     string `json:"run,omitempty"`
+	Repo    string `json:"repo,omitempty"`
 	Session string `json:"session,omitempty"`
 	// Step is empty for notices about the run as a whole.
 	Step string `json:"step,omitempty"`

@@ -285,7 +285,7 @@ func (m *Manager) sink(s Session) saga.Sink {
 		return saga.Discard
 	}
 	return saga.SinkFunc(func(n saga.Notice) {
-		n.Session, n.Run = s.Slug, s.Run.ID
+		n.Repo, n.Session, n.Run = s.Repo, s.Slug, s.Run.ID
 		if n.Total == 0 {
 			n.Index, n.Total = s.Plan.Index(n.Step)+1, len(s.Plan.Steps)
 		}
