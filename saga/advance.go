@@ -4,14 +4,13 @@ import "slices"
 
 // advance starts whatever can start now and says where the run stands.
 func (m *machine) advance(verified bool) Outcome {
-	if m.p.Direction == Forward {
+	if m.p.Direction == Forward && !m.p.Halted {
 		m.judge()
 	}
 	switch {
-	case m.p.Halted:
-		if m.anyRunning() {
-			return Running
-		}
+	case m.p.Halted && m.anyRunning():
+		return Running
+	case m.p.Halted && (m.p.Direction == Forward || m.anyLeft()):
 		return Halted
 	case m.p.Direction == Forward:
 		return m.forward(verified)
@@ -44,7 +43,7 @@ func (m *machine) forward(verified bool) Outcome {
 		s := &m.p.Steps[i]
 		again := m.p.retries(m.plan, i)
 		fresh := s.Phase == Planned || s.Phase == Compensated
-		if !again && !(fresh && m.needsSatisfied(i)) {
+		if !again && !fresh || !m.needsSatisfied(i) {
 			continue
 		}
 		action := Action{Kind: ActDo, Step: m.plan.Steps[i].Name, Resumed: s.Resumed}
@@ -82,7 +81,7 @@ func (m *machine) backward() Outcome {
 			continue
 		}
 		action := Action{Kind: ActCompensate, Step: m.plan.Steps[i].Name, Resumed: s.Resumed}
-		if s.Phase == CompensationFailed {
+		if s.Phase == CompensationFailed && s.Compensation > 0 {
 			action.Delay = m.plan.Steps[i].Policy.backoff(s.Compensation)
 		}
 		s.Compensation++
@@ -124,6 +123,11 @@ func (m *machine) needsSatisfied(i int) bool {
 		}
 	}
 	return true
+}
+
+// anyLeft reports whether compensation still has to deal with a step.
+func (m *machine) anyLeft() bool {
+	return slices.ContainsFunc(m.plan.Steps, func(s Spec) bool { return m.p.begun(m.plan, m.plan.Index(s.Name)) })
 }
 
 // allSatisfied reports whether a run that goes forward has nothing left to do.

@@ -33,6 +33,7 @@ Per step, in one run:
 
 	planned -> started (-> saved)* -> done | failed
 	failed -> started                                  a retry
+	done -> failed                                     lost: looked at, and not whole
 	done | failed -> compensating (-> saved)* -> compensated | compensation-failed
 	compensation-failed -> compensating                a retry
 	compensated -> started                             a later run
@@ -49,8 +50,9 @@ describes ([Attempt.Save]).
 I2. A step that was started is compensated, whether or not it was ever reported
 done.
 
-I3. A step starts only when everything that it needs is done, and is compensated
-only when nothing that needs it, directly or through others, is left.
+I3. A step starts only when everything that it needs is done (or has failed, and
+is best-effort), and is compensated only when nothing that needs it, directly or
+through others, is left to be compensated.
 
 I4. A run turns from forward to backward at most once, and never back.
 
@@ -77,6 +79,11 @@ I7. What is durable never depends on a clock. Times are for people.
 
 Do and Compensate run at least once, not exactly once: that cannot be had. An
 attempt that follows one that was cut off has Resumed set and a Number above 1.
+
+What the dead owner's programs still do is waited for, or ended, before the next
+owner acts: [Progress.Haunted] names the steps at which they may be at work. It
+names them through any number of owners that die before they act, for a step in
+doubt can wait its turn while the journal says of it only that it was begun.
 
 # Turning back
 

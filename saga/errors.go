@@ -14,6 +14,10 @@ var ErrJournal = errors.New("the journal could not be written")
 // running was ended; the journal says so.
 var ErrAbandoned = errors.New("stopped at once")
 
+// ErrUnended is wrapped by the error of a run that left although attempts did not
+// end in time. They end with the process.
+var ErrUnended = errors.New("steps are still running")
+
 // StepError is the failure of one attempt of a step.
 type StepError struct {
 	Step string

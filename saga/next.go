@@ -33,6 +33,9 @@ const (
 	StepSaved              EventKind = "step-saved"
 	StepCompensated        EventKind = "step-compensated"
 	StepCompensationFailed EventKind = "step-compensation-failed"
+	// StepLost reports that a done step was looked at once more, at the end of
+	// a run that goes forward, and is not whole.
+	StepLost EventKind = "step-lost"
 	// Verified reports that every step was looked at and found whole, the
 	// last word of a run that goes forward.
 	Verified EventKind = "verified"
@@ -67,7 +70,8 @@ const (
 	// ActCancel: end the attempt of Do that is running; it reports as usual.
 	ActCancel ActionKind = "cancel"
 	// ActVerify: look at every done step that can be verified, then report
-	// Verified, or StepFailed for the one that is not whole.
+	// Verified, or StepLost for each that is not whole. A run that has
+	// turned meanwhile ignores what comes of it.
 	ActVerify ActionKind = "verify"
 )
 
@@ -164,7 +168,7 @@ func (m *machine) apply(e Event) error {
 			m.p.Cause = &Cause{Err: e.Err, Code: e.Code}
 		}
 	case Verified:
-		if m.p.Direction != Forward || !m.allSatisfied() {
+		if m.p.Direction == Forward && !m.allSatisfied() {
 			return fmt.Errorf("verified before everything was done: %w", ErrGrammar)
 		}
 	default:
@@ -197,20 +201,30 @@ func (m *machine) applyStep(e Event) error {
 		s.Err, s.Permanent, s.Resumed = "", false, false
 		m.set(i, Done, "")
 	case StepFailed:
-		// A done step may turn out not to be whole at the end.
-		if s.Phase != Started && s.Phase != Done {
+		if s.Phase != Started {
 			return wrong
 		}
-		s.Permanent = e.Permanent || s.Phase == Done
+		s.Permanent = e.Permanent
+		m.set(i, Failed, e.Err)
+	case StepLost:
+		if m.p.Direction == Backward {
+			return nil // it turned while somebody looked
+		}
+		if s.Phase != Done {
+			return wrong
+		}
+		s.Permanent = true
 		m.set(i, Failed, e.Err)
 	case StepCompensated:
 		if s.Phase != Compensating {
 			return wrong
 		}
-		if m.p.Scope == "" {
+		// Reverting one run leaves what an earlier one may have left, and
+		// the facts that its compensation needs.
+		if m.p.Scope == "" || !s.Prior {
 			s.Prior, s.Facts = false, nil
 		}
-		s.Err = ""
+		s.Err, s.Permanent = "", false
 		m.set(i, Compensated, "")
 	case StepCompensationFailed:
 		if s.Phase != Compensating {
@@ -260,14 +274,20 @@ func (m *machine) runForward(e Event) error {
 		}
 		half := s.Phase.Running() || s.Phase == Failed || s.Phase == CompensationFailed
 		s.Prior, s.Resumed = s.Prior || lost || half, lost || half
-		s.Phase, s.Attempt, s.Compensation, s.Permanent = Planned, 0, 0, false
+		s.Phase, s.Attempt, s.Compensation, s.Permanent, s.Err = Planned, 0, 0, false, ""
 	}
 	return nil
 }
 
-// runBackward begins a teardown, whatever was going on before.
+// runBackward begins a teardown, whatever was going on before. Only what is done
+// can be kept.
 func (m *machine) runBackward(e Event) {
-	m.p.Direction, m.p.Scope, m.p.Kept, m.p.Cause = Backward, "", e.Steps, nil
+	m.p.Direction, m.p.Scope, m.p.Kept, m.p.Cause = Backward, "", nil, nil
+	for i, spec := range m.plan.Steps {
+		if m.p.Steps[i].Phase == Done && slices.Contains(e.Steps, spec.Name) {
+			m.p.Kept = append(m.p.Kept, spec.Name)
+		}
+	}
 	m.resume(nil)
 	if e.Err != "" {
 		m.p.Cause = &Cause{Step: e.Step, Err: e.Err, Code: e.Code}
@@ -301,7 +321,7 @@ func (m *machine) turn(cause *Cause) {
 	if m.p.Direction == Backward {
 		return
 	}
-	m.p.Direction, m.p.Cause = Backward, cause
+	m.p.Direction, m.p.Cause, m.p.Halted = Backward, cause, false
 	for i := range m.p.Steps {
 		if m.p.Steps[i].Phase == Started {
 			m.actions = append(m.actions, Action{Kind: ActCancel, Step: m.plan.Steps[i].Name})

@@ -129,6 +129,20 @@ func (p Progress) InDoubt(plan Plan) []string {
 	return names
 }
 
+// Haunted lists the steps at which a program of an owner that died may still be
+// at work: those in doubt, and those that were in doubt when they were taken over
+// and have not been attempted since. The next owner waits for it before it acts.
+func (p Progress) Haunted(plan Plan) []string {
+	var names []string
+	for i, s := range p.Steps {
+		waits := s.Phase == Planned || s.Phase == Failed
+		if s.Phase.Running() || waits && s.Resumed {
+			names = append(names, plan.Steps[i].Name)
+		}
+	}
+	return names
+}
+
 // Remaining lists the steps whose effect, or a part of it, may be there.
 func (p Progress) Remaining(plan Plan) []string {
 	p.Scope = ""
@@ -148,7 +162,9 @@ func (p Progress) begun(plan Plan, i int) bool {
 		return false
 	}
 	switch s.Phase {
-	case Planned, Compensated:
+	case Planned: // perhaps cut off, and not begun again since
+		return s.Prior && (p.Scope == "" || s.Run == p.Scope)
+	case Compensated:
 		return s.Prior && p.Scope == ""
 	default:
 		return p.Scope == "" || s.Run == p.Scope
