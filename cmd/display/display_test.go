@@ -36,7 +36,7 @@ func transcript() []saga.Notice {
 	}
 	for i := range notices {
 		n := &notices[i]
-		n.Session, n.Run, n.Time = "feat-x", "r1", epoch
+		n.Repo, n.Session, n.Run, n.Time = "/r/.git", "feat-x", "r1", epoch
 		if n.Step != "" {
 			n.Total = 6
 		}
@@ -140,7 +140,7 @@ func TestJSON(t *testing.T) {
 		4: {Type: StepEvent, Step: "compose", Index: 3, Total: 6, Phase: saga.Done, Attempt: 1, ElapsedMS: &took, Log: "/logs/compose"},
 	}
 	for i, e := range want {
-		e.Schema, e.Time, e.Session, e.Run = SchemaName, epoch, "feat-x", "r1"
+		e.Schema, e.Time, e.Repo, e.Session, e.Run = SchemaName, epoch, "/r/.git", "feat-x", "r1"
 		if diff := cmp.Diff(e, events[i]); diff != "" {
 			t.Errorf("event %d (-want +got):\n%s", i, diff)
 		}

@@ -20,11 +20,11 @@ type inHand struct {
 }
 
 type stepInHand struct {
-	session, step string
-	label         string
-	back          bool // it is being compensated
-	since         time.Time
-	message       string
+	repo, session, step string
+	label               string
+	back                bool // it is being compensated
+	since               time.Time
+	message             string
 }
 
 // note keeps up with a notice. label is what to call its step.
@@ -32,7 +32,9 @@ func (h *inHand) note(now time.Time, n saga.Notice, label string) {
 	if h.told = ""; n.Step == "" && !n.Warning {
 		h.told, h.toldAt = oneLine(n.Message), now
 	}
-	i := slices.IndexFunc(h.steps, func(s stepInHand) bool { return s.session == n.Session && s.step == n.Step })
+	i := slices.IndexFunc(h.steps, func(s stepInHand) bool {
+		return s.repo == n.Repo && s.session == n.Session && s.step == n.Step
+	})
 	switch {
 	case n.Phase == "" && i >= 0 && !n.Warning:
 		h.steps[i].message = oneLine(n.Message)
@@ -41,7 +43,7 @@ func (h *inHand) note(now time.Time, n saga.Notice, label string) {
 	}
 	if n.Phase.Running() {
 		h.steps = append(h.steps, stepInHand{
-			session: n.Session, step: n.Step, label: label, since: now,
+			repo: n.Repo, session: n.Session, step: n.Step, label: label, since: now,
 			back: n.Phase == saga.Compensating,
 		})
 	}

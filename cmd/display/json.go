@@ -35,10 +35,12 @@ type Event struct {
 	Schema string    `json:"schema"`
 	Type   EventType `json:"type"`
 	// Time in UTC.
-	Time    time.Time `json:"time"`
-	Session string    `json:"session,omitempty"`
-	Run     string    `json:"run,omitempty"`
-	Step    string    `json:"step,omitempty"`
+	Time time.Time `json:"time"`
+	// Repo is the repository's git common directory, Session the slug.
+	Repo    string `json:"repo,omitempty"`
+	Session string `json:"session,omitempty"`
+	Run     string `json:"run,omitempty"`
+	Step    string `json:"step,omitempty"`
 	// Index of the step counts from 1; Total is the number of steps.
 	Index int `json:"index,omitempty"`
 	Total int `json:"total,omitempty"`
@@ -62,7 +64,7 @@ type jsonLines struct {
 func (j jsonLines) notice(now time.Time, n saga.Notice) string {
 	e := Event{
 		Schema: SchemaName, Type: MessageEvent, Time: n.Time.UTC(),
-		Session: clean(n.Session), Run: clean(n.Run), Step: clean(n.Step), Index: n.Index, Total: n.Total,
+		Repo: clean(n.Repo), Session: clean(n.Session), Run: clean(n.Run), Step: clean(n.Step), Index: n.Index, Total: n.Total,
 		Phase: saga.Phase(clean(string(n.Phase))), Attempt: n.Attempt, Message: clean(n.Message), Error: clean(n.Err),
 	}
 	if n.Time.IsZero() {
