@@ -1,0 +1,123 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ecluse/saga/session"
+)
+
+// DefaultDir is the state folder that the environment asks for:
+// $ECLUSE_STATE_DIR, else $XDG_STATE_HOME/ecluse, else ~/.local/state/ecluse. It
+// is an error when what decides is not an absolute path: the state would depend on
+// where a command is run.
+func DefaultDir(getenv func(string) string) (string, error) {
+	for _, from := range []struct {
+		name string
+		rest []string
+	}{
+		{"ECLUSE_STATE_DIR", nil},
+		{"XDG_STATE_HOME", []string{"ecluse"}},
+		{"HOME", []string{".local", "state", "ecluse"}},
+	} {
+		dir := getenv(from.name)
+		if dir == "" {
+			continue
+		}
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("find the state folder: %s is %q, which is not an absolute path; set it to one, or unset it", from.name, dir)
+		}
+		return filepath.Join(append([]string{dir}, from.rest...)...), nil
+	}
+	return "", errors.New("find the state folder: none of ECLUSE_STATE_DIR, XDG_STATE_HOME and HOME is set; set ECLUSE_STATE_DIR to an absolute path")
+}
+
+// Path is the state file.
+func (s *Store) Path() string { return filepath.Join(s.dir, "state.db") }
+
+// lockPath is the side lock of the state file.
+func (s *Store) lockPath() string { return filepath.Join(s.dir, "state.lock") }
+
+// ownPath is the owner lock of a session.
+func (s *Store) ownPath(key session.Key) string {
+	return filepath.Join(s.dir, "locks", fileName(key)+".own")
+}
+
+// Dir is a session's private folder: what is in it goes with the session. The
+// caller makes it.
+func (s *Store) Dir(key session.Key) string {
+	return filepath.Join(s.dir, "sessions", fileName(key))
+}
+
+// LogDir is the folder of a session's logs. It outlives the session, and later
+// sessions of the same slug log there too. The caller makes it.
+func (s *Store) LogDir(key session.Key) string {
+	return filepath.Join(s.dir, "logs", fileName(key))
+}
+
+// StepLockPath is the lock of a step of a session.
+func (s *Store) StepLockPath(key session.Key, step string) string {
+	return filepath.Join(s.Dir(key), "locks", lockFileName(step))
+}
+
+// fileName names a session in the file system: the slug for people, and a hash
+// that also knows the repository.
+func fileName(key session.Key) string {
+	return readable(key.Slug) + "-" + hash(key.Repo+"\x00"+key.Slug)
+}
+
+// readable keeps of a slug what is harmless in a file name: all of it, unless it
+// was never checked.
+func readable(slug string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return -1
+	}, slug[:min(len(slug), 62)])
+}
+
+// maxName is the length of a file name from which on it is cut.
+const maxName = 200
+
+// lockFileName makes a file name of a step's name.
+func lockFileName(step string) string {
+	name := strings.NewReplacer("/", "_", "\x00", "_").Replace(step)
+	if name != step || len(name) > maxName || strings.Trim(name, ".") == "" {
+		name = name[:min(len(name), maxName)] + "-" + hash(step)
+	}
+	return name
+}
+
+// hash is short enough for file names and long enough for all the repositories
+// of a machine.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
+}
+
+// makeDir makes a folder and those above it, private, and durable.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// syncDir makes names in a folder durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	return errors.Join(err, f.Close())
+}
