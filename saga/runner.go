@@ -16,8 +16,8 @@ type Journal interface {
 	Commit(events ...Event) (Decision, error)
 }
 
-// Runner carries out what [Next] decides. It decides nothing itself: it turns
-// actions into calls of steps and what comes of them into events.
+// Runner carries out what [Next] decides, one run at a time. It decides nothing
+// itself: it turns actions into calls of steps and what comes of them into events.
 type Runner struct {
 	Plan    Plan
 	RunID   string
@@ -29,16 +29,23 @@ type Runner struct {
 	// attempt's error, before that is reported. May be nil.
 	Prepare func(ctx context.Context, spec Spec, a *Attempt) (context.Context, Finish, error)
 	// OnStop says which event the first stop is, by its cause: Turn or Halt;
-	// false if it is none.
+	// false if it is none. Required when the soft context can end.
 	OnStop func(cause error, d Direction) (Event, bool)
 	// Sink is told of every transition once it is durable. May be nil.
 	Sink Sink
 
 	reports  chan report
-	cancels  map[string]context.CancelCauseFunc
+	ended    chan struct{} // closed when every attempt has ended
 	attempts sync.WaitGroup
 	sinkMu   sync.Mutex
+	// Of the loop alone: how to cancel an attempt, and the last look.
+	cancels map[string]context.CancelCauseFunc
+	looking context.CancelFunc
 }
+
+// leavePatience is how long a run that was told to leave at once waits for its
+// attempts to end. Tests shorten it.
+var leavePatience = 3 * time.Second
 
 // Finish is called with the error of an attempt and returns what is to be
 // reported.
@@ -59,14 +66,31 @@ var errCancelled = errors.New("cancelled")
 // (or, on the way back, left as it stands), as OnStop has it. The end of hard
 // makes it leave at once, with [ErrAbandoned]. Values of hard reach the steps.
 // The error wraps [ErrJournal] when a transition could not be written.
+//
+// Run returns when every attempt has ended, with one exception: once hard has
+// ended it waits a few seconds for them and not longer. The error then wraps
+// [ErrUnended], and the caller must not give the ownership away while the
+// process lives.
 func (r *Runner) Run(soft, hard context.Context, d Decision) (Decision, error) {
-	r.reports = make(chan report)
+	r.reports, r.ended = make(chan report), make(chan struct{})
 	r.cancels = map[string]context.CancelCauseFunc{}
 	ctx, cancel := context.WithCancelCause(hard)
-	defer func() {
-		cancel(errCancelled)
-		r.drain()
+	var unended error
+	d, err := func() (Decision, error) {
+		defer func() {
+			cancel(errCancelled)
+			unended = r.drain(hard)
+		}()
+		return r.loop(ctx, soft, d)
 	}()
+	if unended != nil {
+		return d, fmt.Errorf("%w: %w", ErrAbandoned, unended)
+	}
+	return d, err
+}
+
+// loop carries out decisions until one ends the run. ctx ends with hard.
+func (r *Runner) loop(ctx, soft context.Context, d Decision) (Decision, error) {
 	stop := soft.Done()
 	for {
 		r.notify(d)
@@ -86,7 +110,12 @@ func (r *Runner) Run(soft, hard context.Context, d Decision) (Decision, error) {
 				continue
 			}
 			batch = []report{{events: []Event{event}}}
-		case <-hard.Done():
+		case <-ctx.Done():
+			return d, ErrAbandoned
+		}
+		if ctx.Err() != nil {
+			// What attempts say that were cut off is no verdict on their steps.
+			refuse(batch, ErrAbandoned)
 			return d, ErrAbandoned
 		}
 		next, err := r.commit(batch)
@@ -111,46 +140,71 @@ func (r *Runner) collect(first report) []report {
 	}
 }
 
-// commit writes a batch and releases those who wait for it.
-func (r *Runner) commit(batch []report) (Decision, error) {
+// commit writes a batch and releases those who wait for it, also when the
+// journal panics: they must end before the panic can.
+func (r *Runner) commit(batch []report) (d Decision, err error) {
 	var events []Event
 	for _, b := range batch {
 		events = append(events, b.events...)
 	}
-	d, err := r.Journal.Commit(events...)
+	acked := ErrJournal
+	defer func() { refuse(batch, acked) }()
+	d, err = r.Journal.Commit(events...)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrJournal, err)
 	}
+	acked = err
+	return d, err
+}
+
+// refuse tells those who wait for a batch what became of it; nil means that it
+// is durable.
+func refuse(batch []report, err error) {
 	for _, b := range batch {
 		if b.ack != nil {
 			b.ack <- err
 		}
 	}
-	return d, err
 }
 
 // drain waits for every attempt to end. Nothing that they report is written any
-// more.
-func (r *Runner) drain() {
-	done := make(chan struct{})
+// more. Once hard has ended its patience is limited.
+func (r *Runner) drain(hard context.Context) error {
+	done, reports := r.ended, r.reports
 	go func() {
 		r.attempts.Wait()
 		close(done)
 	}()
-	for {
-		select {
-		case late := <-r.reports:
-			if late.ack != nil {
-				late.ack <- ErrJournal
+	go func() {
+		for {
+			select {
+			case late := <-reports:
+				refuse([]report{late}, ErrJournal)
+			case <-done:
+				return
 			}
-		case <-done:
-			return
 		}
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-hard.Done():
+	}
+	patience := time.NewTimer(leavePatience)
+	defer patience.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-patience.C:
+		return ErrUnended
 	}
 }
 
 // execute starts the actions of a decision.
 func (r *Runner) execute(ctx context.Context, d Decision) {
+	if d.Progress.Direction == Backward && r.looking != nil {
+		r.looking() // nobody asks any more
+	}
 	for _, action := range d.Actions {
 		switch action.Kind {
 		case ActCancel:
@@ -158,27 +212,32 @@ func (r *Runner) execute(ctx context.Context, d Decision) {
 				cancel(errCancelled)
 			}
 		case ActVerify:
-			r.start(func() report { return report{events: r.verify(ctx, d.Progress)} })
+			own, cancel := context.WithCancel(ctx)
+			r.looking = cancel
+			r.start(func() []Event {
+				defer cancel()
+				return r.verify(own, d.Progress)
+			})
 		case ActDo, ActCompensate:
 			i := r.Plan.Index(action.Step)
 			own, cancel := context.WithCancelCause(ctx)
 			r.cancels[action.Step] = cancel
 			state := d.Progress.Steps[i]
 			reverting := action.Kind == ActCompensate && d.Progress.Scope != ""
-			r.start(func() report {
+			r.start(func() []Event {
 				defer cancel(nil)
-				return report{events: []Event{r.attempt(own, r.Plan.Steps[i], action, state, reverting)}}
+				return []Event{r.attempt(own, r.Plan.Steps[i], action, state, reverting)}
 			})
 		}
 	}
 }
 
 // start runs fn beside the loop and reports what it returns.
-func (r *Runner) start(fn func() report) {
+func (r *Runner) start(fn func() []Event) {
 	r.attempts.Add(1)
 	go func() {
 		defer r.attempts.Done()
-		r.reports <- fn()
+		r.reports <- report{events: fn()}
 	}()
 }
 
@@ -190,9 +249,7 @@ func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state St
 		facts: state.Facts,
 	}
 	a.save = func(key string, data json.RawMessage) error {
-		ack := make(chan error, 1)
-		r.reports <- report{events: []Event{{Kind: StepSaved, Step: spec.Name, Key: key, Data: data}}, ack: ack}
-		return <-ack
+		return r.save(Event{Kind: StepSaved, Step: spec.Name, Key: key, Data: data})
 	}
 	begun := time.Now()
 	a.report = func(message string, warning bool) {
@@ -207,6 +264,18 @@ func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state St
 		return Event{Kind: done, Step: spec.Name}
 	}
 	return Event{Kind: failed, Step: spec.Name, Err: err.Error(), Permanent: IsPermanent(err)}
+}
+
+// save makes a fact durable. It is refused when the run has ended: somebody has
+// outlived their attempt.
+func (r *Runner) save(e Event) error {
+	ack := make(chan error, 1)
+	select {
+	case r.reports <- report{events: []Event{e}, ack: ack}:
+		return <-ack
+	case <-r.ended:
+		return ErrJournal
+	}
 }
 
 // carryOut waits for the pause of a retry, then lets the step act.
@@ -225,34 +294,51 @@ func (r *Runner) carryOut(ctx context.Context, spec Spec, action Action, a *Atte
 			return context.Cause(ctx)
 		}
 	}
-	step, err := r.Step(spec)
-	if err != nil {
-		return Permanent(err)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	limit, act := spec.Policy.Timeout, step.Do
+	limit := spec.Policy.Timeout
 	if a.Compensating {
-		limit, act = spec.Policy.CompensateTimeout, step.Compensate
+		limit = spec.Policy.CompensateTimeout
 	}
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("timed out after %s", limit))
 		defer cancel()
 	}
-	if r.Prepare != nil {
-		prepared, finish, err := r.Prepare(ctx, spec, a)
-		if err != nil {
-			return err
-		}
-		defer func() { err = finish(err) }()
-		ctx = prepared
+	if r.Prepare == nil {
+		return r.act(ctx, spec, a)
 	}
-	if verifier, ok := step.(Verifier); ok && action.Resumed && !a.Compensating {
+	prepared, finish, err := r.Prepare(ctx, spec, a)
+	if err != nil {
+		return err
+	}
+	return finish(r.act(prepared, spec, a))
+}
+
+// act lets the step act. A step in doubt that turns out to be whole has nothing
+// to do.
+func (r *Runner) act(ctx context.Context, spec Spec, a *Attempt) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+	}()
+	step, err := r.Step(spec)
+	if err != nil {
+		return Permanent(err)
+	}
+	if verifier, ok := step.(Verifier); ok && a.Resumed && !a.Compensating {
 		if verifier.Verify(ctx, a) == nil {
 			a.Report("found whole")
 			return nil
 		}
 	}
-	err = act(ctx, a)
+	if a.Compensating {
+		err = step.Compensate(ctx, a)
+	} else {
+		err = step.Do(ctx, a)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
@@ -268,7 +354,7 @@ func (r *Runner) verify(ctx context.Context, p Progress) []Event {
 	var events []Event
 	for _, spec := range r.Plan.Steps {
 		if err := lost[spec.Name]; err != nil {
-			events = append(events, Event{Kind: StepFailed, Step: spec.Name, Err: "it was done, but is not whole any more: " + err.Error()})
+			events = append(events, Event{Kind: StepLost, Step: spec.Name, Err: "it was done, but is not whole any more: " + err.Error()})
 		}
 	}
 	return events

@@ -1,0 +1,5 @@
+package saga
+
+import "time"
+
+func init() { leavePatience = 20 * time.Millisecond }
