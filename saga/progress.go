@@ -146,6 +146,12 @@ func (p Progress) Haunted(plan Plan) []string {
 // Remaining lists the steps whose effect, or a part of it, may be there.
 func (p Progress) Remaining(plan Plan) []string {
 	p.Scope = ""
+	return p.Outstanding(plan)
+}
+
+// Outstanding lists the steps that a run which goes back has yet to compensate:
+// what is Remaining within its scope.
+func (p Progress) Outstanding(plan Plan) []string {
 	var names []string
 	for i := range p.Steps {
 		if p.begun(plan, i) {

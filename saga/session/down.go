@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ecluse/fsm"
+	"ecluse/saga"
 )
 
 // DownRequest is what Down needs to know.
@@ -27,7 +28,7 @@ func (m *Manager) Down(stops Stops, req DownRequest) (s Session, err error) {
 	if err != nil {
 		return Session{}, err
 	}
-	defer func() { err = errors.Join(err, release(lock, s)) }()
+	defer func() { err = m.release(lock, s, err) }()
 	seen, err := m.get(req.Key)
 	switch {
 	case err != nil:
@@ -50,6 +51,9 @@ func (m *Manager) own(stops Stops, key Key, verb Verb, wait time.Duration) (Lock
 	}
 	defer cancel()
 	lock, err := m.Locker.Own(ctx, key, m.Processes.Self(verb), wait != 0)
+	if cause := context.Cause(stops.Soft); err != nil && wait != 0 && cause != nil {
+		return nil, cause
+	}
 	var busy *BusyError
 	if errors.As(err, &busy) {
 		if s, err := m.Store.Get(key); err == nil {
@@ -59,8 +63,21 @@ func (m *Manager) own(stops Stops, key Key, verb Verb, wait time.Duration) (Lock
 	return lock, err
 }
 
-// release gives the lock back; the private folder of a session that is gone
-// goes with it.
-func release(lock Lock, s Session) error {
-	return lock.Release(s.State == fsm.Absent)
+// release gives the lock back and adds what comes of it to the error of what was
+// done under it. The private folder of a session goes with it, if the store
+// agrees that there is none. A lock under which something still runs is not given
+// back: it ends with the process, as what runs does.
+func (m *Manager) release(lock Lock, s Session, err error) error {
+	if errors.Is(err, saga.ErrUnended) {
+		return err
+	}
+	gone := s.State == fsm.Absent
+	if gone {
+		_, e := m.Store.Get(s.Key)
+		gone = errors.Is(e, ErrNotFound)
+	}
+	if e := lock.Release(gone); e != nil {
+		return errors.Join(err, e)
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ecluse/fsm"
+	"ecluse/saga"
 )
 
 // What stands in the way before anything is done.
@@ -99,12 +100,19 @@ func (e *RunError) Error() string {
 	switch {
 	case errors.Is(e.End, ErrRolledBack) && e.State == fsm.Absent:
 		b.WriteString("; everything was rolled back")
-	case errors.Is(e.End, ErrRolledBack):
+	case errors.Is(e.End, ErrRolledBack), e.reverted():
 		fmt.Fprintf(&b, "; what this run did was rolled back and the session is %s", e.State)
 	case len(e.Left) > 0:
 		fmt.Fprintf(&b, "; left behind: %s", strings.Join(e.Left, ", "))
 	}
 	return b.String()
+}
+
+// reverted reports whether the run was a repair that failed and was compensated,
+// which leaves what worked before.
+func (e *RunError) reverted() bool {
+	p := e.Session.Progress
+	return e.State == fsm.Failed && p.Direction == saga.Backward && p.Scope != "" && len(e.Left) == 0
 }
 
 // Unwrap returns the end and this process's own error.

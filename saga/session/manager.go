@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ecluse/fsm"
@@ -101,6 +102,9 @@ type Manager struct {
 	// Point is called before and after every transaction, for tests that end
 	// the process there. Nil in production.
 	Point func(name string)
+
+	// asked: a down has asked one of this process's runs to stop.
+	asked atomic.Bool
 }
 
 // handle is a run as its steps and the runner see it: a journal that is fenced.
@@ -195,7 +199,7 @@ func (m *Manager) claim(stops Stops, seen Session, e Event) (Session, error) {
 
 // drain waits until nothing runs any more that the previous owner had started.
 func (m *Manager) drain(stops Stops, seen Session) error {
-	for _, step := range seen.Progress.InDoubt(seen.Plan) {
+	for _, step := range seen.Progress.Haunted(seen.Plan) {
 		err := m.Steps.Drain(stops.Hard, seen, step, func(text string) {
 			m.sink(seen).Notify(saga.Notice{Time: m.Now(), Step: step, Message: text})
 		})
@@ -204,24 +208,6 @@ func (m *Manager) drain(stops Stops, seen Session) error {
 		}
 	}
 	return nil
-}
-
-// onStop says what the first stop means: a run that goes forward turns back, one
-// that goes back halts, unless it was asked for by a down that wants just that.
-func (m *Manager) onStop(key Key, cause error, d saga.Direction) (saga.Event, bool) {
-	s, err := m.Store.Get(key)
-	asked := err == nil && s.Run.Stop != nil
-	switch {
-	case asked && d == saga.Backward:
-		return saga.Event{}, false
-	case asked:
-		text := fmt.Sprintf("stopped: %s asked for it", s.Run.Stop.By)
-		return saga.Event{Kind: saga.Turn, Err: text, Code: CodeStopped}, true
-	case d == saga.Backward:
-		return saga.Event{Kind: saga.Halt}, true
-	default:
-		return saga.Event{Kind: saga.Turn, Err: cause.Error(), Code: CodeInterrupted}, true
-	}
 }
 
 // concluded turns where a run ended into its error. err is the runner's own.
@@ -247,7 +233,11 @@ func (m *Manager) runError(s Session, end, err error) error {
 	case s.Progress.Cause != nil:
 		e.Failure = *failureOf(s.Progress)
 	}
-	if s.State != fsm.Absent {
+	switch {
+	case s.State == fsm.Absent:
+	case s.State == fsm.Failed && s.Progress.Direction == saga.Backward:
+		e.Left = s.Progress.Outstanding(s.Plan)
+	default:
 		e.Left = s.Progress.Remaining(s.Plan)
 	}
 	return e

@@ -47,7 +47,12 @@ func (r RecoverRequest) Way(s Session) (EventKind, error) {
 				s.Slug, s.Slug, s.Slug, ErrNotThere)
 		case s.State == fsm.PendingDown:
 			return ClaimResume, nil
-		case back, r.Mode == Rollback:
+		case back:
+			return ClaimDown, nil
+		case r.Mode == Rollback && s.Settled:
+			return "", fmt.Errorf("session %s was whole once, and rolling back its last run would not end it; `ecluse recover %s` makes it whole, `ecluse down %s` ends it: %w",
+				s.Slug, s.Slug, s.Slug, ErrNotThere)
+		case r.Mode == Rollback:
 			return ClaimDown, nil
 		default:
 			return ClaimUp, nil
@@ -71,7 +76,7 @@ func (m *Manager) Recover(stops Stops, req RecoverRequest) (s Session, err error
 	if err != nil {
 		return Session{}, err
 	}
-	defer func() { err = errors.Join(err, release(lock, s)) }()
+	defer func() { err = m.release(lock, s, err) }()
 	seen, err := m.get(req.Key)
 	if err != nil {
 		return seen, err

@@ -43,8 +43,8 @@ type Session struct {
 	Epoch uint64 `json:"epoch"`
 	// Ports are the leases, by name.
 	Ports map[string]int `json:"ports,omitempty"`
-	// Settled is set once the session was active. A later run that fails
-	// reverts only itself.
+	// Settled is set once the session was active, or stopped: somebody relies
+	// on what is there, and a later run that fails reverts only itself.
 	Settled   bool      `json:"settled,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -124,6 +124,11 @@ type Owner struct {
 // String names the owner for messages: "up by pid 4711 since 12:03:07".
 func (o Owner) String() string {
 	return fmt.Sprintf("%s by pid %d since %s", o.Verb, o.PID, o.Since.Local().Format(time.TimeOnly))
+}
+
+// same reports whether two descriptions are of one process.
+func (o Owner) same(other Owner) bool {
+	return o.PID == other.PID && o.Start == other.Start && o.Boot == other.Boot && o.Namespace == other.Namespace
 }
 
 // Failure says why a session is failed, or why its run turned back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -38,15 +39,19 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 		if err != nil {
 			return nil, asked, err
 		}
-		waited, patience := m.Now().Sub(begun), claimPatience
+		waited, patience := m.Now().Sub(begun), max(claimPatience, req.Wait)
 		switch {
-		case s.State == fsm.PendingUp || rollsBack(s):
-			if askedEpoch != s.Epoch {
-				askedEpoch, asked = s.Epoch, true
+		case s.State == fsm.PendingUp:
+			// Once: the owner takes a second signal as an order to leave at
+			// once. Who asked before us may have died before it signalled.
+			if askedEpoch != s.Epoch && (s.Run.Stop == nil || waited >= stopPatience) {
+				askedEpoch = s.Epoch
 				m.askToStop(s)
 			}
-			patience = -1
-		case s.State == fsm.PendingDown:
+			asked, patience = true, -1
+		case rollsBack(s):
+			asked, patience = true, -1
+		case s.State == fsm.PendingDown, req.Wait < 0:
 			patience = req.Wait
 		}
 		if patience >= 0 && waited >= patience {
@@ -78,6 +83,52 @@ func (m *Manager) askToStop(s Session) {
 	if err := m.Processes.Signal(owner, syscall.SIGTERM); err != nil {
 		m.sink(s).Notify(saga.Notice{Time: m.Now(), Message: fmt.Sprintf("%s could not be told: %v", owner, err), Warning: true})
 	}
+}
+
+// onStop says what the first stop means to the run of a session.
+func (m *Manager) onStop(key Key, cause error, d saga.Direction) (saga.Event, bool) {
+	s, err := m.Store.Get(key)
+	if err != nil {
+		s = Session{} // the journal will say what is wrong
+	}
+	if s.Run.Stop != nil {
+		m.asked.Store(true)
+	} else if m.meansAnother(s, cause) {
+		return saga.Event{}, false
+	}
+	return stopEvent(s.Run.Stop, cause, d)
+}
+
+// stopEvent turns a run back that goes forward and halts one that goes back,
+// unless it was asked for by a down that wants just that.
+func stopEvent(asked *StopRequest, cause error, d saga.Direction) (saga.Event, bool) {
+	switch {
+	case asked != nil && d == saga.Backward:
+		return saga.Event{}, false
+	case asked != nil:
+		text := fmt.Sprintf("stopped: %s asked for it", asked.By)
+		return saga.Event{Kind: saga.Turn, Err: text, Code: CodeStopped}, true
+	case d == saga.Backward:
+		return saga.Event{Kind: saga.Halt}, true
+	default:
+		return saga.Event{Kind: saga.Turn, Err: cause.Error(), Code: CodeInterrupted}, true
+	}
+}
+
+// meansAnother reports whether the signal that stops this process came from a
+// down that wants another of its sessions: a recover works on several.
+func (m *Manager) meansAnother(s Session, cause error) bool {
+	var by *Signalled
+	if !errors.As(cause, &by) || by.Signal != syscall.SIGTERM {
+		return false
+	}
+	if m.asked.Load() {
+		return true
+	}
+	all, err := m.Store.List()
+	return err == nil && slices.ContainsFunc(all, func(other Session) bool {
+		return other.Run.Stop != nil && other.State.Pending() && other.Run.Owner.same(s.Run.Owner)
+	})
 }
 
 // rollsBack reports whether an up is already on its way back.

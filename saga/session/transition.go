@@ -48,7 +48,7 @@ type transition struct {
 func (t *transition) apply() error {
 	switch t.e.Kind {
 	case Journal, Lease:
-		if t.before == fsm.Absent || t.e.Fence != (Fence{t.s.Epoch, t.s.Run.ID}) {
+		if !t.before.Pending() || t.e.Fence != (Fence{t.s.Epoch, t.s.Run.ID}) {
 			return fmt.Errorf("session %s: %w", t.s.Slug, ErrSuperseded)
 		}
 		if t.e.Kind == Journal {
@@ -88,6 +88,9 @@ func (t *transition) askStop() error {
 func (t *transition) claim() error {
 	if t.e.Seen != t.s.Epoch {
 		return fmt.Errorf("session %s: %w", t.s.Slug, ErrStale)
+	}
+	if t.v.NextEpoch <= t.s.Epoch {
+		return fmt.Errorf("session %s: epoch %d is to follow %d: %w", t.s.Slug, t.v.NextEpoch, t.s.Epoch, ErrSuperseded)
 	}
 	t.s.Epoch = t.v.NextEpoch
 	switch t.e.Kind {
@@ -159,11 +162,9 @@ func (t *transition) claimDown() error {
 		return err
 	}
 	var kept []string
-	if t.e.Options.KeepWorktree {
-		for i, spec := range t.s.Plan.Steps {
-			if spec.Keep && t.s.Progress.Steps[i].Phase == saga.Done {
-				kept = append(kept, spec.Name)
-			}
+	for _, spec := range t.s.Plan.Steps {
+		if t.e.Options.KeepWorktree && spec.Keep {
+			kept = append(kept, spec.Name)
 		}
 	}
 	return t.engine(saga.Event{Kind: saga.RunBackward, Steps: kept})
@@ -247,7 +248,9 @@ func (t *transition) conclude(d saga.Decision) error {
 		return t.fire(fsm.Done)
 	case saga.Reverted:
 		t.s.Failure = failureOf(d.Progress)
-		return t.fire(t.revertedTo())
+		event := t.revertedTo()
+		t.s.Settled = t.s.Settled || event == fsm.Keep
+		return t.fire(event)
 	case saga.Stuck:
 		t.s.Failure = stuckOn(t.s.Plan, d.Progress)
 		return t.fire(fsm.Fail)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"ecluse/fsm"
+	"ecluse/saga"
 )
 
 // UpRequest is what Up needs to know.
@@ -17,6 +19,7 @@ type UpRequest struct {
 	Branch string
 	// New makes the record of the session for a slot, with its plan and the
 	// ports that it wants, when there is none yet. It may look at the machine.
+	// Nil means that only a session that exists is meant.
 	New      func(ctx context.Context, slot int) (Session, []Want, error)
 	MaxSlots int
 	Options  Options
@@ -35,37 +38,59 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 	if err != nil {
 		return Session{}, false, err
 	}
-	defer func() { err = errors.Join(err, release(lock, s)) }()
-	for {
+	defer func() { err = m.release(lock, s, err) }()
+	for lost := 0; ; {
 		seen, err := m.get(req.Key)
 		if err != nil {
-			return seen, false, err
+			return seen, done, err
+		}
+		if err := context.Cause(stops.Soft); err != nil {
+			return seen, done, err
 		}
 		if seen.State != fsm.Absent && req.Branch != "" && seen.Branch != req.Branch {
-			return seen, false, fmt.Errorf("slug %s belongs to branch %s, not %s; end it with `ecluse down %s` or give this branch another name: %w",
+			return seen, done, fmt.Errorf("slug %s belongs to branch %s, not %s; end it with `ecluse down %s` or give this branch another name: %w",
 				req.Slug, seen.Branch, req.Branch, req.Slug, ErrTaken)
 		}
-		s, again, err := m.upOnce(stops, req, seen)
+		s, again, err := m.upOnce(stops, req, seen, lost)
+		done = done || s.Epoch != seen.Epoch
+		if errors.Is(err, ErrStale) && seen.State == fsm.Absent && lost < maxLost {
+			lost++
+			continue
+		}
 		if err != nil || !again {
-			return s, s.Epoch != seen.Epoch, err
+			return s, done, err
 		}
 	}
 }
 
+// maxLost is how often an up may lose its slot to others that came first.
+const maxLost = 1000
+
+// upWay says which claim brings a session up from where it is; again means that
+// it only takes out of the way what a teardown left.
+func upWay(s Session) (kind EventKind, again bool) {
+	switch {
+	case s.State == fsm.PendingDown:
+		return ClaimResume, true
+	case s.State == fsm.Failed && backward(s):
+		return ClaimDown, true
+	default:
+		return ClaimUp, false
+	}
+}
+
 // upOnce takes one way through the lifecycle; again means that it finished what
-// stood in the way, and that the session is to be brought up now.
-func (m *Manager) upOnce(stops Stops, req UpRequest, seen Session) (s Session, again bool, err error) {
-	e := Event{Kind: ClaimUp, Owner: m.Processes.Self(VerbUp), Options: req.Options}
-	switch seen.State {
-	case fsm.Absent:
-		s, err := m.create(stops, req, e)
-		return s, errors.Is(err, ErrStale), staleIsFine(err)
-	case fsm.PendingDown:
-		return m.finishFirst(stops, seen, ClaimResume)
-	case fsm.Failed:
-		if backward(seen) {
-			return m.finishFirst(stops, seen, ClaimDown)
-		}
+// stood in the way, and that the session is to be brought up now. lost says how
+// many slots went to others.
+func (m *Manager) upOnce(stops Stops, req UpRequest, seen Session, lost int) (s Session, again bool, err error) {
+	kind, again := upWay(seen)
+	if again {
+		return m.finishFirst(stops, seen, kind)
+	}
+	e := Event{Kind: kind, Owner: m.Processes.Self(VerbUp), Options: req.Options}
+	if seen.State == fsm.Absent {
+		s, err = m.create(stops, req, e, lost)
+		return s, false, err
 	}
 	e.Missing = m.missing(stops.Soft, seen)
 	if err := context.Cause(stops.Soft); err != nil {
@@ -84,22 +109,30 @@ func (m *Manager) finishFirst(stops Stops, seen Session, kind EventKind) (Sessio
 	switch {
 	case errors.Is(err, ErrRolledBack), err == nil:
 		return s, true, nil
-	case errors.Is(err, ErrFailed) && !backward(s):
+	case errors.Is(err, ErrFailed) && !backward(s) && !parked(s):
 		return s, true, nil // a repair was reverted; the up makes it whole
 	default:
 		return s, false, err
 	}
 }
 
+// parked reports whether too many owners died on a session's run.
+func parked(s Session) bool { return s.Failure != nil && s.Failure.Code == CodeParked }
+
 // backward reports whether what failed is a full teardown.
 func backward(s Session) bool {
-	return s.Progress.Direction == "backward" && s.Progress.Scope == ""
+	return s.Progress.Direction == saga.Backward && s.Progress.Scope == ""
 }
 
 // create makes a session that does not exist. What it asks the machine (ports)
-// is asked outside the transaction, for a slot that may be gone by then.
-func (m *Manager) create(stops Stops, req UpRequest, e Event) (Session, error) {
+// is asked outside the transaction, for a slot that may be gone by then: the
+// error then wraps ErrStale. Who lost several times is one of many that begin at
+// once, and leaves the lowest slots to the others.
+func (m *Manager) create(stops Stops, req UpRequest, e Event, lost int) (Session, error) {
 	absent := Session{Key: req.Key, State: fsm.Absent}
+	if req.New == nil {
+		return absent, &notFoundError{req.Key}
+	}
 	all, err := m.Store.List()
 	if err != nil {
 		return absent, err
@@ -107,6 +140,9 @@ func (m *Manager) create(stops Stops, req UpRequest, e Event) (Session, error) {
 	slot, err := FreeSlot(all, req.Repo, req.MaxSlots)
 	if err != nil {
 		return absent, err
+	}
+	if lost > 1 {
+		slot = m.otherSlot(all, req, slot, lost)
 	}
 	created, wants, err := req.New(stops.Soft, slot)
 	if err != nil {
@@ -117,10 +153,16 @@ func (m *Manager) create(stops Stops, req UpRequest, e Event) (Session, error) {
 	return m.claim(stops, absent, e)
 }
 
-// staleIsFine drops ErrStale, which only asks to look again.
-func staleIsFine(err error) error {
-	if errors.Is(err, ErrStale) {
-		return nil
+// otherSlot is one of the lost+1 lowest free slots.
+func (m *Manager) otherSlot(all []Session, req UpRequest, lowest, lost int) int {
+	free := []int{lowest}
+	for len(free) <= lost {
+		all = append(all, Session{Key: req.Key, Slot: free[len(free)-1]})
+		next, err := FreeSlot(all, req.Repo, req.MaxSlots)
+		if err != nil {
+			break
+		}
+		free = append(free, next)
 	}
-	return err
+	return free[rand.IntN(len(free))]
 }
