@@ -1,8 +1,10 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -43,7 +45,7 @@ func (s *Store) apply(tx *bolt.Tx, key session.Key, e session.Event) (session.Re
 		return session.Result{}, err
 	}
 	var epoch uint64
-	if _, err := get(tx, bucketMeta, metaEpoch, &epoch); err != nil {
+	if err := getMeta(tx, metaEpoch, &epoch); err != nil {
 		return session.Result{}, err
 	}
 	epoch = max(epoch, before.Epoch)
@@ -94,22 +96,12 @@ func view(tx *bolt.Tx, key session.Key, e session.Event) (session.View, error) {
 	if !e.NeedsView() {
 		return v, nil
 	}
-	v.Slots, v.Ports = map[int]string{}, map[int]string{}
-	prefix := []byte(key.Repo + "\x00")
-	err := under(tx, bucketSlots, prefix, func(k, raw []byte) error {
-		var slug string
-		slot, ok := splitSlot(k, len(prefix))
-		if err := decode(raw, &slug); err != nil || !ok {
-			return fmt.Errorf("a slot of %s: %w", key.Repo, errors.Join(err, ErrDamaged))
-		}
-		if slug != key.Slug {
-			v.Slots[slot] = slug
-		}
-		return nil
-	})
-	if err != nil {
+	var err error
+	if v.Slots, err = slotsOf(tx, key.Repo); err != nil {
 		return v, err
 	}
+	maps.DeleteFunc(v.Slots, func(_ int, slug string) bool { return slug == key.Slug })
+	v.Ports = map[int]string{}
 	for _, want := range e.Wants {
 		for _, port := range want.Candidates {
 			by, err := leasedTo(tx, port)
@@ -122,6 +114,24 @@ func view(tx *bolt.Tx, key session.Key, e session.Event) (session.View, error) {
 		}
 	}
 	return v, nil
+}
+
+// slotsOf are the slots of a repository, and the slugs that have them.
+func slotsOf(tx *bolt.Tx, repo string) (map[int]string, error) {
+	slots := map[int]string{}
+	prefix := []byte(repo + "\x00")
+	err := under(tx, bucketSlots, prefix, func(k, raw []byte) error {
+		var slug string
+		if err := decode(k, raw, &slug); err != nil {
+			return fmt.Errorf("a slot of %s: %w", repo, err)
+		}
+		if len(k) != len(prefix)+4 {
+			return fmt.Errorf("a slot of %s: %w", repo, ErrDamaged)
+		}
+		slots[int(binary.BigEndian.Uint32(k[len(prefix):]))] = slug
+		return nil
+	})
+	return slots, err
 }
 
 // leasedTo is who holds the lease of a port, nil when nobody does.

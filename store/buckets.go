@@ -3,8 +3,8 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -72,39 +72,50 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sumSize is the length of a line feed and the checksum in hexadecimal.
 const sumSize = 1 + 8
 
-// encode makes the stored form of a value: JSON and a line with its checksum.
-func encode(v any) ([]byte, error) {
+// seal makes the stored form of a value: JSON and a line with a checksum of key and
+// value, so that a value under the wrong key is noticed too.
+func seal(key []byte, v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(data, "\n%08x", crc32.Checksum(data, castagnoli)), nil
+	return append(data, sum(key, data)...), nil
+}
+
+// sum is the line that follows the JSON.
+func sum(key, data []byte) []byte {
+	crc := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, data)
+	line := append(make([]byte, 0, sumSize), '\n')
+	return hex.AppendEncode(line, binary.BigEndian.AppendUint32(nil, crc))
 }
 
 // errSum: the value is not what was written.
 var errSum = fmt.Errorf("its checksum is wrong: %w", ErrDamaged)
 
-// unseal returns the JSON of a stored value. It belongs to the transaction.
-func unseal(raw []byte) ([]byte, error) {
+// unseal returns the JSON of a stored value. It belongs to whom raw belongs.
+func unseal(key, raw []byte) ([]byte, error) {
 	n := len(raw) - sumSize
-	if n < 0 || string(raw[n:]) != fmt.Sprintf("\n%08x", crc32.Checksum(raw[:n], castagnoli)) {
+	if n < 0 || !bytes.Equal(raw[n:], sum(key, raw[:n])) {
 		return nil, errSum
 	}
 	return raw[:n], nil
 }
 
 // decode reads a stored value.
-func decode(raw []byte, into any) error {
-	data, err := unseal(raw)
+func decode(key, raw []byte, into any) error {
+	data, err := unseal(key, raw)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(data, into)
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	return nil
 }
 
 // put stores a value.
 func put(tx *bolt.Tx, bucket string, key []byte, v any) error {
-	data, err := encode(v)
+	data, err := seal(key, v)
 	if err != nil {
 		return fmt.Errorf("encode for bucket %s: %w", bucket, err)
 	}
@@ -117,8 +128,8 @@ func get(tx *bolt.Tx, bucket string, key []byte, into any) (bool, error) {
 	if raw == nil {
 		return false, nil
 	}
-	if err := decode(raw, into); err != nil {
-		return true, fmt.Errorf("entry %q of bucket %s: %w", key, bucket, errors.Join(err, ErrDamaged))
+	if err := decode(key, raw, into); err != nil {
+		return true, fmt.Errorf("entry %q of bucket %s: %w", key, bucket, err)
 	}
 	return true, nil
 }
@@ -162,12 +173,4 @@ func sequence(tx *bolt.Tx, index string, f Filter) ([]uint64, map[uint64]string,
 	})
 	slices.Sort(seqs)
 	return seqs, says, err
-}
-
-// splitSlot reads the slot from a key of bucket slots.
-func splitSlot(k []byte, prefix int) (int, bool) {
-	if len(k) != prefix+4 {
-		return 0, false
-	}
-	return int(binary.BigEndian.Uint32(k[prefix:])), true
 }

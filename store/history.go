@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -38,11 +37,7 @@ func appendHistory(tx *bolt.Tx, entries []session.Entry) error {
 		if err != nil {
 			return err
 		}
-		data, err := encode(entry)
-		if err != nil {
-			return fmt.Errorf("encode the history: %w", err)
-		}
-		if err := b.Put(seqKey(seq), data); err != nil {
+		if err := put(tx, bucketHistory, seqKey(seq), entry); err != nil {
 			return err
 		}
 		if err := tx.Bucket([]byte(bucketHistoryBySession)).Put(indexKey(entry.Key, seq), nil); err != nil {

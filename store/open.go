@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -85,7 +86,7 @@ func (s *Store) updateLocked(fn func(*bolt.Tx) error) (copied string, err error)
 		case refused != nil:
 			return refused
 		case err != nil:
-			return fmt.Errorf("write the state file: %w", err)
+			return fmt.Errorf("write the state file: %w", boltError(err))
 		case due:
 			copied = s.tryCopy(db)
 		}
@@ -156,6 +157,26 @@ func (s *Store) damaged(path, why string) error {
 		e.Copy = copies[len(copies)-1]
 	}
 	return e
+}
+
+// reasoned is an error and the reason that its text gives.
+type reasoned struct {
+	error
+	reason error
+}
+
+// Unwrap returns both.
+func (e reasoned) Unwrap() []error { return []error{e.error, e.reason} }
+
+// boltError finds the reason in an error of bbolt, which in places hands on only
+// its text.
+func boltError(err error) error {
+	for _, reason := range []unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EFBIG, unix.EROFS, unix.EIO} {
+		if !errors.Is(err, reason) && strings.HasSuffix(err.Error(), reason.Error()) {
+			return reasoned{err, reason}
+		}
+	}
+	return err
 }
 
 // writeError adds what to do to the errors of a disk that cannot be written to.

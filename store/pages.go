@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,7 +130,13 @@ type walker struct {
 	pageSize int
 	high     uint64
 	seen     []bool
+	// sealed is set within a bucket whose values are checked too.
+	sealed bool
 }
+
+// checked are the buckets of which a wrong key or value would go unnoticed: what
+// is looked up there is mostly not there. They are small.
+var checked = []string{bucketMeta, bucketSlots, bucketLeases}
 
 // page returns a page with what overflows from it, which nothing else may refer to.
 func (w *walker) page(id uint64) (page []byte, flags uint16, count int, why string) {
@@ -192,24 +199,33 @@ func (w *walker) leaf(id uint64, page []byte, count int) string {
 		}
 		elem := page[at:]
 		pos, ksize, vsize := native.Uint32(elem[4:]), native.Uint32(elem[8:]), native.Uint32(elem[12:])
-		both, ok := part(elem, pos, ksize)
+		key, ok := part(elem, pos, ksize)
 		value, whole := part(elem, pos+ksize, vsize)
-		if !ok || !whole || pos+ksize < pos || ksize == 0 || i > 0 && bytes.Compare(last, both) >= 0 {
+		if !ok || !whole || pos+ksize < pos || ksize == 0 || i > 0 && bytes.Compare(last, key) >= 0 {
 			return fmt.Sprintf("page %d is out of order at element %d", id, i)
 		}
-		last = both
-		if native.Uint32(elem)&bucketElem == 0 {
-			continue
-		}
-		if why := w.bucket(id, value); why != "" {
-			return why
+		last = key
+		if native.Uint32(elem)&bucketElem != 0 {
+			if why := w.bucket(id, key, value); why != "" {
+				return why
+			}
+		} else if w.sealed && !intact(key, value) {
+			return fmt.Sprintf("element %d of page %d is not what was written", i, id)
 		}
 	}
 	return ""
 }
 
+// intact reports whether a value is what was written under the key.
+func intact(key, value []byte) bool {
+	_, err := unseal(key, value)
+	return err == nil
+}
+
 // bucket looks at a bucket: a tree of its own, or a small leaf within the value.
-func (w *walker) bucket(id uint64, value []byte) string {
+func (w *walker) bucket(id uint64, name, value []byte) string {
+	w.sealed = slices.Contains(checked, string(name))
+	defer func() { w.sealed = false }()
 	if len(value) < bucketHead {
 		return fmt.Sprintf("page %d holds a bucket that is cut off", id)
 	}

@@ -39,6 +39,15 @@ var (
 	metaBackup    = []byte("backup")
 )
 
+// getMeta reads what every file has.
+func getMeta(tx *bolt.Tx, key []byte, into any) error {
+	ok, err := get(tx, bucketMeta, key, into)
+	if err == nil && !ok {
+		err = fmt.Errorf("bucket %s has no %s: %w", bucketMeta, key, ErrDamaged)
+	}
+	return err
+}
+
 // schema is the drawing that this program knows.
 func (s *Store) schema() int { return firstSchema + len(s.migrations) }
 
@@ -66,8 +75,8 @@ func (s *Store) checkSchema(tx *bolt.Tx) (int, error) {
 		return 0, s.damaged(s.Path(), "it has no bucket "+bucketMeta)
 	}
 	schema, by := 0, ""
-	if ok, err := get(tx, bucketMeta, metaSchema, &schema); err != nil || !ok {
-		return 0, errors.Join(s.damaged(s.Path(), "it does not say its schema"), err)
+	if err := getMeta(tx, metaSchema, &schema); err != nil {
+		return 0, s.damaged(s.Path(), err.Error())
 	}
 	if schema > s.schema() {
 		_, _ = get(tx, bucketMeta, metaSchemaBy, &by)
@@ -202,10 +211,7 @@ const (
 func (s *Store) count(tx *bolt.Tx) (due bool, err error) {
 	var commits uint64
 	var last lastCopy
-	if _, err := get(tx, bucketMeta, metaCommits, &commits); err != nil {
-		return false, err
-	}
-	if _, err := get(tx, bucketMeta, metaBackup, &last); err != nil {
+	if err := errors.Join(getMeta(tx, metaCommits, &commits), getMeta(tx, metaBackup, &last)); err != nil {
 		return false, err
 	}
 	commits++

@@ -74,11 +74,20 @@ func (s *Store) List() ([]session.Session, error) {
 
 // read reads a record; its state is Absent when there is no row.
 func (s *Store) read(tx *bolt.Tx, key session.Key) (session.Session, error) {
-	raw := tx.Bucket([]byte(bucketSessions)).Get(sessionKey(key))
-	if raw == nil {
-		return session.Session{Key: key, State: fsm.Absent}, nil
+	if raw := tx.Bucket([]byte(bucketSessions)).Get(sessionKey(key)); raw != nil {
+		return s.decodeSession(key, raw)
 	}
-	return s.decodeSession(key, raw)
+	// A row whose key was damaged is not found; its slot is.
+	slots, err := slotsOf(tx, key.Repo)
+	if err != nil {
+		return session.Session{}, err
+	}
+	for slot, slug := range slots {
+		if slug == key.Slug {
+			return session.Session{}, &RecordError{key, fmt.Errorf("there is none, but slot %d is its: %w", slot, ErrDamaged)}
+		}
+	}
+	return session.Session{Key: key, State: fsm.Absent}, nil
 }
 
 // decodeSession reads a stored record and makes sure that this version knows all
@@ -87,7 +96,7 @@ func (s *Store) decodeSession(key session.Key, raw []byte) (session.Session, err
 	fail := func(err error) (session.Session, error) {
 		return session.Session{}, &RecordError{key, err}
 	}
-	data, err := unseal(raw)
+	data, err := unseal(sessionKey(key), raw)
 	if err != nil {
 		return fail(err)
 	}
@@ -105,9 +114,6 @@ func (s *Store) decodeSession(key session.Key, raw []byte) (session.Session, err
 	}
 	if r.Version != session.RecordVersion {
 		return fail(newerRecord(r.Version, r.By))
-	}
-	if r.Key != key {
-		return fail(fmt.Errorf("it says that it is %s of %s: %w", r.Slug, r.Repo, ErrDamaged))
 	}
 	if word := unknown(r.Session); word != "" {
 		return fail(&newerError{word + ", which this ecluse does not know", r.By})

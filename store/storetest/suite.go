@@ -168,8 +168,8 @@ func testRefused(t *testing.T, b Backend) {
 	up, err := s.Up(1, session.Want{Name: "web", Candidates: []int{8000}})
 	ok(t, err)
 
-	_, err = s.Tell(saga.Event{Kind: saga.StepCompensated, Step: "compose"})
-	want(t, err, saga.ErrGrammar)
+	_, err = s.Tell(saga.Event{Kind: saga.StepDone, Step: "compose"}) // its run has ended
+	want(t, err, session.ErrSuperseded)
 	_, err = s.Claim(session.ClaimResume, 0)
 	want(t, err, session.ErrNotThere)
 	stale := &Script{Store: b, Key: keyA, Seen: up.Epoch + 1}
@@ -180,6 +180,13 @@ func testRefused(t *testing.T, b Backend) {
 		t.Fatal("an unknown event was applied")
 	}
 	same(t, b, up)
+
+	pending := &Script{Store: b, Key: keyB}
+	result, err := pending.Claim(session.ClaimUp, 2)
+	ok(t, err)
+	_, err = pending.Tell(saga.Event{Kind: saga.StepDone, Step: "worktree"}, saga.Event{Kind: saga.StepCompensated, Step: "compose"})
+	want(t, err, saga.ErrGrammar)
+	same(t, b, up, result.Session)
 }
 
 func testStop(t *testing.T, b Backend) {

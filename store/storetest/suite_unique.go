@@ -34,9 +34,10 @@ func testPorts(t *testing.T, b Backend) {
 	_, err := c.Up(1, session.Want{Name: "web", Candidates: []int{8000, 8002}})
 	want(t, err, session.ErrExhausted)
 	same(t, b, upA)
-	upC := must(c.Up(1, wants[0]))
-	if upC.Ports["web"] != 8001 {
-		t.Fatalf("the second session has %v", upC.Ports)
+	claimed, err := c.Claim(session.ClaimUp, 1, wants[0])
+	ok(t, err)
+	if claimed.Session.Ports["web"] != 8001 {
+		t.Fatalf("the second session has %v", claimed.Session.Ports)
 	}
 	lease := func(s *Script, port int) (session.Result, error) {
 		return b.Apply(s.Key, session.Event{Kind: session.Lease, At: Start, Fence: s.Fence,
@@ -44,7 +45,7 @@ func testPorts(t *testing.T, b Backend) {
 	}
 	_, err = lease(c, 8000)
 	want(t, err, session.ErrExhausted)
-	same(t, b, upA, upC)
+	same(t, b, upA, claimed.Session)
 	more, err := lease(c, 8003)
 	ok(t, err)
 	if more.Session.Ports["more"] != 8003 {

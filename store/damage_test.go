@@ -1,0 +1,197 @@
+package store
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ecluse/saga/session"
+)
+
+// whole is a state file with some sessions, some of which are gone, and what it
+// lists.
+func whole(t *testing.T) (data []byte, sessions []session.Session) {
+	t.Helper()
+	s := newStore(t)
+	for n := 1; n <= 24; n++ {
+		script, _ := up(t, s, n)
+		if n%3 == 0 {
+			if _, err := script.Down(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	data, err := os.ReadFile(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data, list(t, s)
+}
+
+// damagedStore is a store whose file has this content.
+func damagedStore(t *testing.T, dir string, data []byte) *Store {
+	t.Helper()
+	s := New(dir)
+	if err := os.WriteFile(s.Path(), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// useAll calls everything that opens the file and returns what List said. It must
+// not take long, and errors must say that the file is damaged.
+func useAll(t *testing.T, s *Store, what string) ([]session.Session, error) {
+	t.Helper()
+	began := time.Now()
+	sessions, err := s.List()
+	errs := []error{err}
+	_, e := s.Get(key(2))
+	errs = append(errs, e)
+	_, e = s.History(Filter{Repo: key(2).Repo, Slug: key(2).Slug})
+	errs = append(errs, e)
+	_, e = s.Runs(Filter{})
+	errs = append(errs, e)
+	_, e = s.Apply(key(2), session.Event{Kind: session.AskStop, Seen: 1 << 60})
+	if errors.Is(e, session.ErrStale) {
+		e = nil // which it is: the transaction went well
+	}
+	for _, e := range append(errs, e) {
+		if e != nil && !errors.Is(e, ErrDamaged) {
+			t.Errorf("%s: %v", what, e)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("%s: took %s", what, took)
+	}
+	return sessions, errors.Join(append(errs, e)...)
+}
+
+// TestTruncated opens files that were cut off, at every odd place.
+func TestTruncated(t *testing.T) {
+	data, sessions := whole(t)
+	dir := t.TempDir()
+	sizes := []int{len(data)}
+	for size := 0; size < len(data); size += 509 {
+		sizes = append(sizes, size)
+	}
+	for size := 0; size < len(data); size += 4096 {
+		sizes = append(sizes, size, size+1, max(0, size-1), size+80, size+16)
+	}
+	for size := range 128 {
+		sizes = append(sizes, size)
+	}
+	meta, why := readMeta(bytesAt(data), int64(len(data)))
+	if why != "" {
+		t.Fatal(why)
+	}
+	for _, size := range sizes {
+		s := damagedStore(t, dir, data[:min(size, len(data))])
+		got, err := useAll(t, s, "truncated")
+		if used := int(meta.high) * int(meta.pageSize); size < used {
+			if err == nil {
+				t.Errorf("%d of %d bytes are there, and nobody noticed", size, used)
+			}
+		} else if err != nil || cmp.Diff(sessions, got) != "" {
+			t.Errorf("all that matters is there with %d bytes: %v", size, err)
+		}
+	}
+}
+
+// bytesAt is a file in memory.
+type bytesAt []byte
+
+func (b bytesAt) ReadAt(p []byte, off int64) (int, error) {
+	if off > int64(len(b)) {
+		return 0, os.ErrInvalid
+	}
+	return copy(p, b[off:]), nil
+}
+
+// TestBitFlips opens files in which one bit is wrong: either it does not matter,
+// or it is noticed. A session is never listed as it is not.
+func TestBitFlips(t *testing.T) {
+	data, sessions := whole(t)
+	dir := t.TempDir()
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	noticed, flips := 0, 1200
+	if testing.Short() {
+		flips = 300
+	}
+	bits := make([]int, 0, flips)
+	for range flips / 2 {
+		bits = append(bits, random.IntN(len(data)*8))
+	}
+	for range flips / 2 { // the heads of pages and the first elements matter most
+		bits = append(bits, (random.IntN(len(data)/4096)*4096+random.IntN(160))*8+random.IntN(8))
+	}
+	for _, bit := range bits {
+		data[bit/8] ^= 1 << (bit % 8)
+		s := damagedStore(t, dir, data)
+		got, err := useAll(t, s, "bit flip")
+		data[bit/8] ^= 1 << (bit % 8)
+		head := bit/8 < 2*4096 // the older head takes the place of the newer one
+		switch {
+		case err != nil:
+			noticed++
+		case !head && cmp.Diff(sessions, got) != "":
+			t.Errorf("seed %d: bit %d is wrong, and a session is listed as it is not", seed, bit)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, bit %d (page %d, byte %d)", seed, bit, bit/8/4096, bit/8%4096)
+		}
+	}
+	if noticed < flips/20 {
+		t.Errorf("only %d of %d flips were noticed", noticed, flips)
+	}
+	t.Logf("%d of %d flips were noticed", noticed, flips)
+}
+
+// TestNotAFile opens what is no state file at all.
+func TestNotAFile(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
+		"text":     func(path string) error { return os.WriteFile(path, []byte("hello\n"), 0o600) },
+		"zeros":    func(path string) error { return os.WriteFile(path, make([]byte, 1<<16), 0o600) },
+	} {
+		s := New(t.TempDir())
+		if err := make(s.Path()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := useAll(t, s, name); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestDamageNamesCopy makes sure that the error of a damaged file names the last
+// good copy.
+func TestDamageNamesCopy(t *testing.T) {
+	s := newStore(t)
+	up(t, s, 1)
+	s.now = func() time.Time { return time.Now().Add(25 * time.Hour) }
+	up(t, s, 2)
+	copies := s.copies()
+	if len(copies) != 1 {
+		t.Fatalf("copies %v", copies)
+	}
+	if err := os.Truncate(s.Path(), 100); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Get(key(1))
+	var damaged *DamagedError
+	if !errors.As(err, &damaged) || damaged.Copy != copies[0] || damaged.Path != s.Path() {
+		t.Fatalf("error %v", err)
+	}
+	if err := os.Rename(filepath.Clean(damaged.Copy), s.Path()); err != nil {
+		t.Fatal(err)
+	}
+	if all := list(t, s); len(all) == 0 {
+		t.Error("the copy lists nothing")
+	}
+}
