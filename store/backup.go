@@ -65,8 +65,10 @@ func (s *Store) nameCopy(temp string, schema int) error {
 	if err != nil {
 		return err
 	}
-	slices.Sort(files) // the time sorts
-	for _, file := range files[:max(0, len(files)-copiesKept)] {
+	// The time sorts. The new one stays also when the clock was set back.
+	slices.Sort(files)
+	files = slices.DeleteFunc(files, func(file string) bool { return filepath.Base(file) == name })
+	for _, file := range files[:max(0, len(files)-(copiesKept-1))] {
 		err = errors.Join(err, os.Remove(file))
 	}
 	return err

@@ -76,10 +76,10 @@ func TestTruncated(t *testing.T) {
 	data, sessions := whole(t)
 	dir := t.TempDir()
 	sizes := []int{len(data)}
-	for size := 0; size < len(data); size += 509 {
+	for size := 0; size < len(data); size += 4093 {
 		sizes = append(sizes, size)
 	}
-	for size := 0; size < len(data); size += 4096 {
+	for size := 0; size < len(data); size += 8192 {
 		sizes = append(sizes, size, size+1, max(0, size-1), size+80, size+16)
 	}
 	for size := range 128 {
@@ -119,9 +119,9 @@ func TestBitFlips(t *testing.T) {
 	dir := t.TempDir()
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
-	noticed, flips := 0, 1200
+	noticed, flips := 0, 500
 	if testing.Short() {
-		flips = 300
+		flips = 100
 	}
 	bits := make([]int, 0, flips)
 	for range flips / 2 {

@@ -198,8 +198,9 @@ type lastCopy struct {
 	Commit uint64    `json:"commit"`
 }
 
-// A copy is made when the last is older than a day, or than so many commits.
 const (
+	// A copy is made when the last is older than copyAge, or than copyCommits
+	// transactions.
 	copyAge     = 24 * time.Hour
 	copyCommits = 1000
 	// copiesKept of each schema.
@@ -219,7 +220,7 @@ func (s *Store) count(tx *bolt.Tx) (due bool, err error) {
 		return false, err
 	}
 	age := s.now().Sub(last.At).Abs() // a clock that was set back must not stop it
-	if age < copyAge && commits < last.Commit+copyCommits {
+	if age < copyAge && commits < last.Commit+s.copyCommits {
 		return false, nil
 	}
 	return true, put(tx, bucketMeta, metaBackup, lastCopy{At: s.now(), Commit: commits})

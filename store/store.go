@@ -20,6 +20,8 @@ type Store struct {
 	dir        string
 	now        func() time.Time
 	migrations []migration
+	// copyCommits is the constant, but for tests.
+	copyCommits uint64
 	// deep is set once the file was looked through by this process.
 	deep atomic.Bool
 }
@@ -32,7 +34,7 @@ var (
 // New is the store in a folder. It opens nothing; the folder is made by the first
 // write.
 func New(dir string) *Store {
-	s := &Store{dir: dir, now: time.Now, migrations: migrations}
+	s := &Store{dir: dir, now: time.Now, migrations: migrations, copyCommits: copyCommits}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		s.Version = info.Main.Version
 	}
