@@ -176,8 +176,11 @@ func found(find func() ([]ID, error)) ([]ID, error) {
 	return others, nil
 }
 
-// settle waits until all of ids have ended, at most for pause.
+// settle waits until all of ids have ended, at most for pause. It takes a moment
+// in any case, so that no finder, however wrong, makes us spin.
 func settle(ctx context.Context, ids []ID, pause time.Duration) {
+	moment := time.After(minPause / 5)
+	defer func() { <-moment }()
 	ctx, cancel := context.WithTimeout(ctx, pause)
 	defer cancel()
 	for _, id := range ids {
