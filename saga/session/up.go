@@ -67,10 +67,11 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 const maxLost = 1000
 
 // upWay says which claim brings a session up from where it is; again means that
-// it only takes out of the way what a teardown left.
+// it only takes out of the way what an earlier run left: a teardown that is not
+// finished, or an up that had failed and was cut off before it could say so.
 func upWay(s Session) (kind EventKind, again bool) {
 	switch {
-	case s.State == fsm.PendingDown:
+	case s.State == fsm.PendingDown, s.State == fsm.PendingUp && s.Progress.Cause != nil:
 		return ClaimResume, true
 	case s.State == fsm.Failed && backward(s):
 		return ClaimDown, true
@@ -103,14 +104,14 @@ func (m *Manager) upOnce(stops Stops, req UpRequest, seen Session, lost int) (s 
 	return s, false, err
 }
 
-// finishFirst completes a teardown that was cut off or got stuck.
+// finishFirst completes an earlier run that was cut off or got stuck.
 func (m *Manager) finishFirst(stops Stops, seen Session, kind EventKind) (Session, bool, error) {
 	s, err := m.claim(stops, seen, Event{Kind: kind, Owner: m.Processes.Self(VerbUp), Options: seen.Run.Options})
 	switch {
 	case errors.Is(err, ErrRolledBack), err == nil:
 		return s, true, nil
 	case errors.Is(err, ErrFailed) && !backward(s) && !parked(s):
-		return s, true, nil // a repair was reverted; the up makes it whole
+		return s, true, nil // it was no teardown; the up makes it whole
 	default:
 		return s, false, err
 	}

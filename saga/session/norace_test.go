@@ -1,0 +1,6 @@
+//go:build !race
+
+package session
+
+// raceDetector makes long tests shorter.
+const raceDetector = false
