@@ -10,6 +10,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
+// timeInName is the form of a time, in UTC, in the name of a file. It sorts.
+const timeInName = "20060102T150405.000Z"
+
 // backupDir is where the copies of the state file are.
 func (s *Store) backupDir() string { return filepath.Join(s.dir, "backups") }
 
@@ -49,7 +52,7 @@ func (s *Store) copyFile(db *bolt.DB) (temp string, err error) {
 
 // nameCopy makes a copy durable under its own name, and drops the oldest.
 func (s *Store) nameCopy(temp string, schema int) error {
-	name := fmt.Sprintf("state-%d-%s.db", schema, s.now().UTC().Format("20060102T150405.000Z"))
+	name := fmt.Sprintf("state-%d-%s.db", schema, s.now().UTC().Format(timeInName))
 	err := syncFile(temp)
 	if err == nil {
 		err = os.Rename(temp, filepath.Join(s.backupDir(), name))

@@ -188,6 +188,13 @@ func TestDamageNamesCopy(t *testing.T) {
 	if !errors.As(err, &damaged) || damaged.Copy != copies[0] || damaged.Path != s.Path() {
 		t.Fatalf("error %v", err)
 	}
+	aside, err := s.SetAside()
+	if info, statErr := os.Stat(aside); err != nil || statErr != nil || info.Size() != 100 {
+		t.Fatalf("set aside as %q: %v, %v", aside, err, statErr)
+	}
+	if all := list(t, s); len(all) > 0 {
+		t.Errorf("without a file there are %v", all)
+	}
 	if err := os.Rename(filepath.Clean(damaged.Copy), s.Path()); err != nil {
 		t.Fatal(err)
 	}

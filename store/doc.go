@@ -56,12 +56,21 @@ the key is the one asked for, the epoch never falls, and no slot or port of
 another session is taken.
 
 Get, List, History, Runs and Holder write nothing, not even a lock file, and work
-on a read-only disk. Without a state file they find nothing.
+on a read-only disk. Without a state file they find nothing. A file of an older
+schema they read through a migrated copy in the folder for temporary files; the
+file itself is migrated, and copied before, by the next write.
+
+A record that cannot be used, because it is damaged or a newer version wrote it,
+costs that session only: List returns the others, and an error that names it.
 
 A damaged file is an error that wraps [ErrDamaged], never a panic, a crash or a
 hang. The pages that can be reached are checked when a process first opens the
 file, because bbolt trusts them: a page number that points back up the tree
-overflows its stack, which nothing can catch.
+overflows its stack, which nothing can catch. Of a large file most leaves are not
+looked at, so that looking at one session does not read them all.
+
+A copy of the file is kept once a day, and every thousand transactions. It is
+copied in memory under the lock and synced without; when it fails, nobody does.
 
 # Why a file is opened per transaction
 

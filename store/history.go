@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -68,13 +70,20 @@ func (s *Store) History(f Filter) ([]session.Entry, error) {
 		if err != nil {
 			return err
 		}
+		c := tx.Bucket([]byte(bucketHistory)).Cursor()
+		var k, v []byte
 		for _, seq := range seqs {
+			wanted := seqKey(seq)
+			if k, v = c.Next(); !bytes.Equal(k, wanted) {
+				k, v = c.Seek(wanted)
+			}
+			if !bytes.Equal(k, wanted) {
+				continue
+			}
 			var entry session.Entry
-			ok, err := get(tx, bucketHistory, seqKey(seq), &entry)
-			switch {
-			case err != nil:
-				bad = append(bad, err)
-			case ok && (f.Run == "" || f.Run == entry.Run):
+			if err := decode(k, v, &entry); err != nil {
+				bad = append(bad, fmt.Errorf("line %d of the history: %w", seq, err))
+			} else if f.Run == "" || f.Run == entry.Run {
 				entries = append(entries, entry)
 			}
 		}

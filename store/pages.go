@@ -115,7 +115,7 @@ func inspect(path string, deep bool) (why string, err error) {
 		return "", fmt.Errorf("map %s: %w", path, err)
 	}
 	defer func() { _ = unix.Munmap(data) }()
-	w := &walker{data: data, pageSize: int(meta.pageSize), high: meta.high, seen: make([]bool, meta.high)}
+	w := &walker{data: data, pageSize: int(meta.pageSize), high: meta.high, seen: make([]bool, meta.high), light: len(data) > lightSize}
 	w.seen[0], w.seen[1] = true, true
 	if why := w.tree(meta.root); why != "" {
 		return why, nil
@@ -130,9 +130,16 @@ type walker struct {
 	pageSize int
 	high     uint64
 	seen     []bool
+	// light leaves the content of most leaves alone.
+	light bool
 	// sealed is set within a bucket whose values are checked too.
 	sealed bool
 }
+
+// lightSize is the size from which on most leaves are left alone: to look at each
+// would mean to read the whole file. What is wrong in a leaf costs that leaf, and
+// bbolt cannot run in circles there.
+const lightSize = 16 << 20
 
 // checked are the buckets of which a wrong key or value would go unnoticed: what
 // is looked up there is mostly not there. They are small.
@@ -140,8 +147,8 @@ var checked = []string{bucketMeta, bucketSlots, bucketLeases}
 
 // page returns a page with what overflows from it, which nothing else may refer to.
 func (w *walker) page(id uint64) (page []byte, flags uint16, count int, why string) {
-	if id < 2 || id >= w.high {
-		return nil, 0, 0, fmt.Sprintf("it refers to page %d of %d", id, w.high)
+	if why := w.refer(id); why != "" {
+		return nil, 0, 0, why
 	}
 	start := int(id) * w.pageSize
 	head := w.data[start : start+pageHeader]
@@ -149,14 +156,30 @@ func (w *walker) page(id uint64) (page []byte, flags uint16, count int, why stri
 	if native.Uint64(head) != id || id+overflow >= w.high {
 		return nil, 0, 0, fmt.Sprintf("page %d says that it is page %d and %d more", id, native.Uint64(head), overflow)
 	}
-	for i := id; i <= id+overflow; i++ {
-		if w.seen[i] {
-			return nil, 0, 0, fmt.Sprintf("page %d is referred to twice", i)
+	for i := id + 1; i <= id+overflow; i++ {
+		if why := w.refer(i); why != "" {
+			return nil, 0, 0, why
 		}
-		w.seen[i] = true
 	}
 	page = w.data[start : start+int(overflow+1)*w.pageSize]
 	return page, native.Uint16(head[8:]), int(native.Uint16(head[10:])), ""
+}
+
+// refer notes that something refers to a page.
+func (w *walker) refer(id uint64) string {
+	if id < 2 || id >= w.high {
+		return fmt.Sprintf("it refers to page %d of %d", id, w.high)
+	}
+	if w.seen[id] {
+		return fmt.Sprintf("page %d is referred to twice", id)
+	}
+	w.seen[id] = true
+	return ""
+}
+
+// isLeaf reports whether a page that was looked at is a leaf.
+func (w *walker) isLeaf(id uint64) bool {
+	return native.Uint16(w.data[int(id)*w.pageSize+8:]) == leafFlag
 }
 
 // tree looks at a tree of branches and leaves.
@@ -171,6 +194,7 @@ func (w *walker) tree(id uint64) string {
 		return fmt.Sprintf("page %d is neither branch nor leaf", id)
 	}
 	var last []byte
+	look := w.tree
 	for i := range count {
 		at := pageHeader + i*elemSize
 		if at+elemSize > len(page) {
@@ -182,8 +206,12 @@ func (w *walker) tree(id uint64) string {
 			return fmt.Sprintf("page %d is out of order at element %d", id, i)
 		}
 		last = key
-		if why := w.tree(native.Uint64(elem[8:])); why != "" {
+		child := native.Uint64(elem[8:])
+		if why := look(child); why != "" {
 			return why
+		}
+		if i == 0 && w.light && !w.sealed && w.isLeaf(child) {
+			look = w.refer // its sisters are leaves too
 		}
 	}
 	return ""

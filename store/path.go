@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,18 +102,10 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// makeDir makes a folder and those above it, private, and durable.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
-}
+// makeDir makes a folder and those above it, private.
+func makeDir(dir string) error { return os.MkdirAll(dir, 0o700) }
 
-// syncDir makes names in a folder durable.
+// syncDir makes the names in a folder durable.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -120,4 +113,19 @@ func syncDir(dir string) error {
 	}
 	err = f.Sync()
 	return errors.Join(err, f.Close())
+}
+
+// syncUp makes the names in a folder durable, and its own name, and those of the
+// folders above, which may be as new. Some of them may not be ours to read.
+func syncUp(dir string) error {
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	for dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -59,15 +62,23 @@ func (s *Store) List() ([]session.Session, error) {
 		return nil, err
 	}
 	// Decoding takes longer than reading, and writers need not wait for it.
-	sessions := make([]session.Session, 0, len(rows))
-	var bad []error
-	for _, row := range rows {
-		got, err := s.decodeSession(row.key, row.raw)
-		if err != nil {
-			bad = append(bad, err)
-			continue
+	decoded := make([]session.Session, len(rows))
+	bad := make([]error, len(rows))
+	var workers sync.WaitGroup
+	next := atomic.Int64{}
+	for range min(runtime.GOMAXPROCS(0), len(rows)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(rows)); i = next.Add(1) - 1 {
+				decoded[i], bad[i] = s.decodeSession(rows[i].key, rows[i].raw)
+			}
+		})
+	}
+	workers.Wait()
+	sessions := decoded[:0]
+	for i, got := range decoded {
+		if bad[i] == nil {
+			sessions = append(sessions, got)
 		}
-		sessions = append(sessions, got)
 	}
 	return sessions, errors.Join(bad...)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,7 +96,7 @@ func (l *stateLock) release() {
 func (s *Store) stateHolder() string {
 	var w writer
 	text, _ := os.ReadFile(s.lockPath())
-	described := json.Unmarshal(text, &w) == nil
+	described := json.NewDecoder(bytes.NewReader(text)).Decode(&w) == nil
 	pids := lockers(s.lockPath())
 	if len(pids) == 0 && described {
 		pids = []int{w.PID} // of another pid namespace, perhaps

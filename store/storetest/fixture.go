@@ -32,7 +32,9 @@ type Script struct {
 	// Seen is the epoch that the next claim has seen; Fence proves the last.
 	Seen  uint64
 	Fence session.Fence
-	n     int
+	// Settings of new sessions; a small object if there are none.
+	Settings json.RawMessage
+	n        int
 }
 
 // at is a time, later with each event.
@@ -52,9 +54,13 @@ func (s *Script) Claim(kind session.EventKind, slot int, wants ...session.Want) 
 		RunID: fmt.Sprintf("run-%s-%s-%d-%d", s.Key.Repo, s.Key.Slug, s.Seen, s.n),
 	}
 	if s.Seen == 0 && kind == session.ClaimUp {
+		settings := s.Settings
+		if settings == nil {
+			settings = json.RawMessage(`{"a":1}`)
+		}
 		e.New = &session.Session{
 			Key: s.Key, ID: "id-" + e.RunID, Root: s.Key.Repo + "/..", Branch: "feat/" + s.Key.Slug, Mode: "hybrid",
-			Worktree: "/work/" + s.Key.Slug, Slot: slot, Plan: Plan(), Settings: json.RawMessage(`{"a":1}`),
+			Worktree: "/work/" + s.Key.Slug, Slot: slot, Plan: Plan(), Settings: settings,
 		}
 	}
 	result, err := s.Store.Apply(s.Key, e)

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"ecluse/saga/session"
+)
+
+// Leases returns every port that is leased on the machine, and the session that
+// holds it.
+func (s *Store) Leases() (map[int]session.Key, error) {
+	leases := map[int]session.Key{}
+	_, err := s.view(func(tx *bolt.Tx) error {
+		return under(tx, bucketLeases, nil, func(k, v []byte) error {
+			var by lease
+			if err := json.Unmarshal(v, &by); err != nil || len(k) != 2 {
+				return fmt.Errorf("the lease %x: %w", k, ErrDamaged)
+			}
+			leases[int(binary.BigEndian.Uint16(k))] = by.Key
+			return nil
+		})
+	})
+	return leases, err
+}
