@@ -32,23 +32,26 @@ func free(port, kind int) bool {
 	if port < 1 || port > Max {
 		return false
 	}
-	for try := range probes {
-		if try > 0 {
-			time.Sleep(pause + rand.N(2*pause))
-		}
-		err := bind(port, kind, false)
-		if err == nil {
+	err := bind(port, kind, false)
+	if err == nil {
+		return true
+	}
+	// Looked at once: the kernel walks all its sockets for it.
+	seen, readable := sockets(port, kind)
+	switch {
+	case !readable || seen.listening:
+		return false
+	case errors.Is(err, unix.EACCES):
+		// Not ours to bind, as those below 1024 are, but Docker may.
+		return kind == unix.SOCK_STREAM || !seen.remains
+	}
+	for range probes {
+		// Where only connections are left a server can have the port.
+		if seen.remains && kind == unix.SOCK_STREAM && bind(port, kind, true) == nil {
 			return true
 		}
-		seen, readable := sockets(port, kind)
-		switch {
-		case !readable || seen.listening:
-			return false
-		case errors.Is(err, unix.EACCES) && !(seen.remains && kind == unix.SOCK_DGRAM):
-			// Not ours to bind, as those below 1024 are, but Docker may.
-			return true
-		case seen.remains && kind == unix.SOCK_STREAM && bind(port, kind, true) == nil:
-			// Only connections are left, and a server can have the port.
+		time.Sleep(pause + rand.N(2*pause))
+		if bind(port, kind, false) == nil {
 			return true
 		}
 	}
