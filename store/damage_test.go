@@ -152,6 +152,58 @@ func TestBitFlips(t *testing.T) {
 	t.Logf("%d of %d flips were noticed", noticed, flips)
 }
 
+// TestMisledPages opens files whose pages refer to what they must not: bbolt would
+// overflow its stack, run in circles, or overwrite what is in use.
+func TestMisledPages(t *testing.T) {
+	data, _ := whole(t)
+	meta, why := readMeta(bytesAt(data), int64(len(data)))
+	if why != "" {
+		t.Fatal(why)
+	}
+	at := func(id uint64) []byte { return data[int64(id)*meta.pageSize:] }
+	free := map[uint64]bool{}
+	list := at(meta.freelist)
+	for i := range uint64(native.Uint16(list[10:])) {
+		free[native.Uint64(list[pageHeader+8*i:])] = true
+	}
+	var branch, leaf uint64
+	for id := uint64(2); id < meta.high; id++ {
+		switch flags := native.Uint16(at(id)[8:]); {
+		case free[id]:
+		case flags == branchFlag:
+			branch = id
+		case flags == leafFlag && id != meta.root:
+			leaf = id
+		}
+	}
+	if branch == 0 || leaf == 0 || len(free) == 0 {
+		t.Fatalf("branch %d, leaf %d, %d are free", branch, leaf, len(free))
+	}
+	for name, wrong := range map[string]struct {
+		where []byte
+		page  uint64
+	}{
+		"to itself":          {at(branch)[pageHeader+8:], branch},
+		"up the tree":        {at(branch)[pageHeader+8:], meta.root},
+		"to a head":          {at(branch)[pageHeader+8:], 1},
+		"out of the file":    {at(branch)[pageHeader+8:], 1 << 40},
+		"to a free page":     {at(branch)[pageHeader+8:], native.Uint64(list[pageHeader:])},
+		"last to the first":  {at(branch)[pageHeader+elemSize+8:], native.Uint64(at(branch)[pageHeader+8:])},
+		"free, and a leaf":   {list[pageHeader:], leaf},
+		"free, and a branch": {list[pageHeader:], branch},
+		"free, and the list": {list[pageHeader:], meta.freelist},
+		"not who it is":      {at(leaf), leaf + 1},
+	} {
+		was := native.Uint64(wrong.where)
+		native.PutUint64(wrong.where, wrong.page)
+		_, err := damagedStore(t, t.TempDir(), data).List()
+		native.PutUint64(wrong.where, was)
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestNotAFile opens what is no state file at all.
 func TestNotAFile(t *testing.T) {
 	for name, make := range map[string]func(path string) error{

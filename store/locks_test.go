@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,6 +256,34 @@ func TestGone(t *testing.T) {
 	}
 	if entries, err := s.History(Filter{Repo: key(1).Repo, Slug: key(1).Slug}); err != nil || len(entries) == 0 {
 		t.Errorf("the history: %v, %v", entries, err)
+	}
+}
+
+// TestLookers: those who look do not take each other for the owner, also where a
+// killed one has left its description.
+func TestLookers(t *testing.T) {
+	s := newStore(t)
+	c := start(t, "own", s.dir)
+	c.line()
+	c.kill()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 500 {
+				if by, err := s.Holder(key(1)); by != nil || err != nil {
+					t.Errorf("the holder is %v, %v", by, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	lock, err := s.Own(t.Context(), key(1), owner(1), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Release(false); err != nil {
+		t.Fatal(err)
 	}
 }
 
