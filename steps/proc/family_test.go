@@ -89,6 +89,18 @@ func TestFamilyOfAZombie(t *testing.T) {
 	members(t, Family(c.ID), "sleep 1001", "sleep 1004")
 }
 
+// A session outlives the groups in it.
+func TestFamilyIsASession(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", "(timeout 1000 sleep 1001 &); echo ready; exec sleep 1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	c := start(t, cmd)
+	eventually(t, "it is in another group", func() bool {
+		ids, err := InGroup(c.PID)
+		return err == nil && len(ids) == 1
+	})
+	members(t, Family(c.ID), "sleep 1000", "sleep 1001", "timeout 1000 sleep 1001")
+}
+
 // A group whose number was used again is not the family's.
 func TestFamilyUnderAReusedNumber(t *testing.T) {
 	c := script(t, "sleep 1001 & echo ready; exec sleep 1000")

@@ -71,7 +71,9 @@ func start(t *testing.T, cmd *exec.Cmd) child {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, mark, "GORACE=atexit_sleep_ms=0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -130,6 +130,18 @@ func TestStartIsolates(t *testing.T) {
 	}
 }
 
+// No environment is none, not ours.
+func TestStartWithoutEnvironment(t *testing.T) {
+	p, err := Start(t.Context(), Spec{Dir: t.TempDir(), Command: "exec sleep 1000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Abort()
+	if got := read(t, procPath(p.ID.PID, "environ")); strings.Contains(got, marker) {
+		t.Errorf("its environment is %q", got)
+	}
+}
+
 func TestSealEach(t *testing.T) {
 	stray, err := unix.Open("/dev/zero", unix.O_RDONLY, 0)
 	if err != nil {
