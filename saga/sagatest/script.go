@@ -150,6 +150,9 @@ func (s *Script) perform(ctx context.Context, act Act, goal Effect) error {
 	if !s.move(ctx, Half, goal) {
 		return errKilled
 	}
+	if s.world.Point != nil {
+		s.world.Point("half-way in " + s.Name)
+	}
 	if s.Begun != nil {
 		s.Begun <- s.Name
 	}

@@ -30,6 +30,9 @@ type World struct {
 	// Touch, when set, is asked before an attempt changes an effect; an error
 	// is noted as a fault of the engine. It may look at a journal.
 	Touch func(step string, compensating bool) error
+	// Point, when set, is called when an attempt is half-way: a place for a
+	// process to die.
+	Point func(name string)
 
 	mu      sync.Mutex
 	scripts map[string]*Script

@@ -27,7 +27,7 @@ const (
 	Journal EventKind = "journal"
 	// Lease adds port leases to those that the session holds.
 	Lease EventKind = "lease"
-	// AskStop asks the owner to turn back. Anybody may.
+	// AskStop asks the owner of an up to turn back. Anybody may, once.
 	AskStop EventKind = "ask-stop"
 )
 

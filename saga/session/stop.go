@@ -28,7 +28,7 @@ const (
 // long as the request has it.
 func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked bool, err error) {
 	begun, said := m.Now(), m.Now()
-	var askedEpoch uint64
+	var told uint64
 	for {
 		lock, err := m.own(stops, req.Key, VerbDown, 0)
 		var busy *BusyError
@@ -42,11 +42,12 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 		waited, patience := m.Now().Sub(begun), max(claimPatience, req.Wait)
 		switch {
 		case s.State == fsm.PendingUp:
-			// Once: the owner takes a second signal as an order to leave at
-			// once. Who asked before us may have died before it signalled.
-			if askedEpoch != s.Epoch && (s.Run.Stop == nil || waited >= stopPatience) {
-				askedEpoch = s.Epoch
+			if s.Run.Stop == nil {
 				m.askToStop(s)
+			} else if waited >= stopPatience && told != s.Epoch {
+				// Who asked before us may have died before it could signal.
+				told = s.Epoch
+				m.signal(s)
 			}
 			asked, patience = true, -1
 		case rollsBack(s):
@@ -71,14 +72,18 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 	}
 }
 
-// askToStop asks the owner of an up to turn back. When that cannot be done the
-// lock, or the next look at the record, will tell why.
+// askToStop asks the owner of an up to turn back. When that cannot be done, or
+// another command has just done it, the next look at the record will tell.
 func (m *Manager) askToStop(s Session) {
 	result, err := m.write(s.Key, Event{Kind: AskStop, At: m.Now(), Seen: s.Epoch, Owner: m.Processes.Self(VerbDown)})
-	if err != nil {
-		return
+	if err == nil {
+		m.signal(result.Session)
 	}
-	owner := result.Session.Run.Owner
+}
+
+// signal tells the owner of a session that there is word for it.
+func (m *Manager) signal(s Session) {
+	owner := s.Run.Owner
 	m.sink(s).Notify(saga.Notice{Time: m.Now(), Message: fmt.Sprintf("asking %s to stop", owner)})
 	if err := m.Processes.Signal(owner, syscall.SIGTERM); err != nil {
 		m.sink(s).Notify(saga.Notice{Time: m.Now(), Message: fmt.Sprintf("%s could not be told: %v", owner, err), Warning: true})

@@ -74,9 +74,10 @@ func (t *transition) lease() error {
 	return nil
 }
 
-// askStop leaves word for the owner.
+// askStop leaves word for the owner of an up. Only one command asks: the owner
+// takes a second signal as an order to leave at once.
 func (t *transition) askStop() error {
-	if t.before == fsm.Absent || t.e.Seen != t.s.Epoch || !t.s.State.Pending() {
+	if t.before != fsm.PendingUp || t.e.Seen != t.s.Epoch || t.s.Run.Stop != nil {
 		return fmt.Errorf("session %s: %w", t.s.Slug, ErrStale)
 	}
 	t.s.Run.Stop = &StopRequest{By: t.e.Owner, At: t.e.At}

@@ -175,7 +175,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 		fsm.Active: {ClaimUp: fsm.PendingUp, ClaimDown: fsm.PendingDown, ClaimResume: no, ClaimRollback: no, Journal: no, Lease: no, AskStop: no},
 		fsm.PendingDown: {
 			ClaimUp: no, ClaimDown: fsm.PendingDown, ClaimResume: fsm.PendingDown, ClaimRollback: no,
-			Journal: fsm.PendingDown, Lease: fsm.PendingDown, AskStop: fsm.PendingDown,
+			Journal: fsm.PendingDown, Lease: fsm.PendingDown, AskStop: no,
 		},
 		fsm.Stopped: {ClaimUp: fsm.PendingUp, ClaimDown: fsm.PendingDown, ClaimResume: no, ClaimRollback: no, Journal: no, Lease: no, AskStop: no},
 		fsm.Failed:  {ClaimUp: fsm.PendingUp, ClaimDown: fsm.PendingDown, ClaimResume: no, ClaimRollback: no, Journal: no, Lease: no, AskStop: no},
@@ -493,6 +493,9 @@ func TestAskStop(t *testing.T) {
 	}
 	if len(l.last.Decision.Actions) != 0 || l.s.Epoch != before.Epoch || cmp.Diff(before.Progress, l.s.Progress) != "" {
 		t.Error("asking does more than to ask")
+	}
+	if _, err := l.try(e); !errors.Is(err, ErrStale) {
+		t.Errorf("asked twice: %v", err)
 	}
 	l.tell(saga.Event{Kind: saga.Turn, Err: "asked", Code: CodeStopped}).want(fsm.PendingDown)
 	l.claim(ClaimResume)
