@@ -1,0 +1,167 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// allocated is how many bytes fn allocates, in all goroutines.
+func allocated(fn func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	fn()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// counter is a log that counts.
+type counter struct{ n int64 }
+
+func (c *counter) Write(data []byte) (int, error) {
+	c.n += int64(len(data))
+	return len(data), nil
+}
+
+// Output that goes to the log costs no memory, and its end is known.
+func TestMuchOutput(t *testing.T) {
+	const size = 200_000_000
+	script := "yes 0123456789abcde | head -c 200000000; echo; echo the end; exit 1"
+	file := openLog(t)
+	count := &counter{}
+	for name, log := range map[string]io.Writer{"file": file, "pipe": count} {
+		var err error
+		used := allocated(func() { err = Shell(t.TempDir(), script).Run(With(t.Context(), Inherit{Log: log})) })
+		if used > 2<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, used)
+		}
+		if e := asError(t, err); len(e.Tail) > maxTail || len(e.Tail) < maxTail/2 || !strings.HasSuffix(e.Tail, "\n0123456789abcde\n\nthe end") {
+			t.Errorf("%s: its end is %q", name, e.Tail)
+		}
+	}
+	info, err := file.Stat()
+	if err != nil || info.Size() < size || count.n != info.Size() {
+		t.Errorf("logged %d and %d, %v", info.Size(), count.n, err)
+	}
+}
+
+func TestOutputIsLimited(t *testing.T) {
+	env, find := mark(t)
+	for name, script := range map[string]string{"endless": "exec yes", "ends": "yes | head -c 2000", "ignores": "trap '' PIPE; exec yes"} {
+		out, err := Shell(t.TempDir(), script, env).output(t.Context(), 1000)
+		if !errors.Is(err, ErrTooMuch) || len(out) != 1000 {
+			t.Errorf("%s: %d bytes, %v", name, len(out), err)
+		}
+	}
+	if out, err := Shell(t.TempDir(), "yes | head -c 1000", env).output(t.Context(), 1000); err != nil || len(out) != 1000 {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+	none(t, find)
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }
+
+// A log that is broken is not the program's fault.
+func TestBrokenLog(t *testing.T) {
+	if err := Shell(t.TempDir(), "yes | head -c 1000000").Run(With(t.Context(), Inherit{Log: broken{}})); err != nil {
+		t.Error(err)
+	}
+}
+
+// The end of the output is that of this program, wherever the log has gone.
+func TestTailOfAFile(t *testing.T) {
+	log := openLog(t)
+	ctx := With(t.Context(), Inherit{Log: log})
+	dir := t.TempDir()
+	if err := Shell(dir, "echo earlier").Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string]string{
+		"exit 1":                                "",
+		"echo mine; exit 1":                     "mine",
+		"mv $LOG $LOG.moved; echo mine; exit 1": "mine",
+		": >$LOG.moved; echo mine; exit 1":      "mine",
+		"rm -f $LOG.moved; echo mine; exit 1":   "mine",
+	} {
+		if err := os.WriteFile(log.Name()+".moved", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := Shell(dir, script, "LOG="+log.Name()).Run(ctx)
+		if e := asError(t, err); e.Tail != want {
+			t.Errorf("%s: %q", script, e.Tail)
+		}
+	}
+}
+
+// A log that is no plain file is used as well, and its end is known.
+func TestTailOfAPipe(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	err = Shell(t.TempDir(), "echo mine; exit 1").Run(With(t.Context(), Inherit{Log: writer}))
+	writer.Close()
+	if e := asError(t, err); e.Tail != "mine" {
+		t.Errorf("%q", e.Tail)
+	}
+	if data, err := io.ReadAll(reader); err != nil || string(data) != "mine\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
+func TestClean(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                    "",
+		"\n\n":                                "",
+		"a\n":                                 "a",
+		"\na  \n\tb\n\n":                      "a\n\tb",
+		"a\r\nb\r\n":                          "a\nb",
+		"10%\r50%\r100%\n":                    "100%",
+		"10%\r50%\r":                          "50%",
+		"\x1b[1;31merror\x1b[0m: no":          "error: no",
+		"\x1b]0;title\x07x\x1b]8;;u\x1b\\y":   "xy",
+		"a\x00b\x07c\u0085d":                  "abcd",
+		"\xff\xfe":                            "?",
+		strings.Repeat("0123456\n", 200):      strings.TrimSuffix(strings.Repeat("0123456\n", 128), "\n"),
+		strings.Repeat("x", 2000):             strings.Repeat("x", maxTail),
+		"y" + strings.Repeat("ö", 1000) + "z": strings.Repeat("ö", 511) + "z",
+	} {
+		if got := clean([]byte(text)); got != want {
+			t.Errorf("%.40q: %q", text, got)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add([]byte("a\r\x1b[31mb\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := clean(data)
+		if len(got) > maxTail || !utf8.ValidString(got) || strings.ContainsAny(got, "\x00\x1b\r\x07") {
+			t.Errorf("%q becomes %q", data, got)
+		}
+	})
+}
+
+// However the output is cut into pieces, its end is kept.
+func TestSinkKeepsTheEnd(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), 2*window/16)
+	for _, piece := range []int{1, 7, window - 1, window, window + 1, len(data)} {
+		s := &sink{}
+		for rest := data; len(rest) > 0; {
+			n := min(piece, len(rest))
+			_, _ = s.Write(rest[:n])
+			rest = rest[n:]
+		}
+		if !bytes.HasSuffix(s.end, data[len(data)-window:]) {
+			t.Errorf("pieces of %d: %d bytes are kept", piece, len(s.end))
+		}
+	}
+}
