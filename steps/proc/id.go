@@ -136,7 +136,7 @@ func (id ID) look() (stat, error) {
 	return s, nil
 }
 
-// maxDescription bounds the command line in a description, in runes.
+// maxDescription bounds a command in a description, in runes.
 const maxDescription = 80
 
 // Describe tells people which process it is: "pid 4711 (node server.js)".
@@ -160,8 +160,14 @@ func commandLine(pid int) string {
 		}
 		text = "[" + printable(string(data)) + "]"
 	}
+	return brief(text)
+}
+
+// brief is as much of a text as people want to read, on one line.
+func brief(text string) string {
+	text = printable(text)
 	if runes := []rune(text); len(runes) > maxDescription {
-		text = string(runes[:maxDescription-1]) + "…"
+		return string(runes[:maxDescription-1]) + "…"
 	}
 	return text
 }

@@ -40,7 +40,7 @@ type Pending struct {
 	// ID is its identity, now and when it runs the command.
 	ID ID
 
-	ctx  context.Context //nolint:containedctx // Go is the second half of Start
+	ctx  context.Context // Start's: Go is the second half of it
 	gate *os.File
 	done chan struct{}
 	exit Exit // set before done is closed
@@ -80,14 +80,14 @@ func (e Exit) String() string {
 // by itself. Every Pending must see Go or Abort.
 func Start(ctx context.Context, spec Spec) (*Pending, error) {
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("start %q: %w", spec.Command, context.Cause(ctx))
+		return nil, fmt.Errorf("start `%s`: %w", brief(spec.Command), context.Cause(ctx))
 	}
 	if err := checkDir(spec.Dir); err != nil {
-		return nil, fmt.Errorf("start %q: %w", spec.Command, err)
+		return nil, fmt.Errorf("start `%s`: %w", brief(spec.Command), err)
 	}
 	p, err := spawn(ctx, spec)
 	if err != nil {
-		return nil, fmt.Errorf("start %q: %w", spec.Command, err)
+		return nil, fmt.Errorf("start `%s`: %w", brief(spec.Command), err)
 	}
 	return p, nil
 }

@@ -93,7 +93,7 @@ func TestStartWaitsForGo(t *testing.T) {
 // What a service has of us: a log, a folder, an environment; nothing else.
 func TestStartIsolates(t *testing.T) {
 	// A file such as whoever started us may have left open for us.
-	stray, err := unix.Open("/dev/zero", unix.O_RDONLY, 0) //nolint:forbidigo // without close-on-exec
+	stray, err := unix.Open("/dev/zero", unix.O_RDONLY, 0) // without close-on-exec
 	if err != nil {
 		t.Fatal(err)
 	}

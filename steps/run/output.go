@@ -140,12 +140,16 @@ func clean(data []byte) string {
 type capture struct {
 	limit int
 	full  func()
-	over  bool
-	data  []byte
+
+	mu   sync.Mutex
+	data []byte // guarded by mu, as is over
+	over bool
 }
 
 // Write implements [io.Writer].
 func (c *capture) Write(data []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	room := c.limit - len(c.data)
 	if len(data) > room {
 		c.over = true
@@ -153,4 +157,18 @@ func (c *capture) Write(data []byte) (int, error) {
 	}
 	c.data = append(c.data, data[:min(room, len(data))]...)
 	return len(data), nil
+}
+
+// bytes is what was kept so far.
+func (c *capture) bytes() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.data
+}
+
+// overflowed reports whether there was more.
+func (c *capture) overflowed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
 }

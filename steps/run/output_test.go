@@ -8,7 +8,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
+
+	"ecluse/steps/proc"
 )
 
 // allocated is how many bytes fn allocates, in all goroutines.
@@ -62,6 +65,22 @@ func TestOutputIsLimited(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(out), err)
 	}
 	none(t, find)
+}
+
+// A program that has ended before we look at it has written too much all the same.
+func TestTooMuchOfOneThatEnded(t *testing.T) {
+	env, find := mark(t)
+	ctx := With(t.Context(), Inherit{Point: func(name string) {
+		if name == "spawned sh" {
+			if err := proc.Await(t.Context(), time.Minute, find); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	out, err := Shell(t.TempDir(), "printf %02000d 0", env).output(ctx, 1000)
+	if e := asError(t, err); !errors.Is(err, ErrTooMuch) || len(out) != 1000 || e.Status != 0 {
+		t.Errorf("%d bytes, %+v", len(out), e)
+	}
 }
 
 type broken struct{}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -87,6 +88,13 @@ func supervise(ctx context.Context, process *os.Process, grace time.Duration) er
 		return fmt.Errorf("%w; %w", context.Cause(ctx), stopped)
 	}
 	return context.Cause(ctx)
+}
+
+// hangs reports whether a program could not be ended: it hangs in the kernel, and
+// whoever waits for it hangs as well.
+func hangs(cut error, pid int) bool {
+	var alive *proc.AliveError
+	return errors.As(cut, &alive) && slices.ContainsFunc(alive.IDs, func(id proc.ID) bool { return id.PID == pid })
 }
 
 // verdict says what came of a program that was waited for.

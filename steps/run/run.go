@@ -32,8 +32,8 @@ type Inherit struct {
 	// Files are inherited, as descriptors 3 and up.
 	Files []*os.File
 	// Log takes the output; a file should be open for appending. Nil discards
-	// it. A log that is no file must bear being used by several programs at
-	// once if several run at once.
+	// it. A log that is no file must not block, and must bear being used by
+	// several programs at once if several run at once.
 	Log io.Writer
 	// Grace is the time between TERM and KILL; zero is five seconds.
 	Grace time.Duration
@@ -100,7 +100,7 @@ func (c Command) Output(ctx context.Context) ([]byte, error) {
 func (c Command) output(ctx context.Context, limit int) ([]byte, error) {
 	out := &capture{limit: limit}
 	err := c.run(ctx, out)
-	return out.data, err
+	return out.bytes(), err
 }
 
 // run runs the program; its stdout goes to out if that is not nil.
@@ -128,9 +128,13 @@ func (c Command) run(ctx context.Context, out *capture) error {
 	}
 	in.point("spawned", c.Name)
 	cut := supervise(ctx, cmd.Process, in.grace())
+	if hangs(cut, cmd.Process.Pid) {
+		go func() { _ = cmd.Wait() }()
+		return c.verdict(nil, cut, nil, log)
+	}
 	err = cmd.Wait()
 	in.point("waited", c.Name)
-	if cut == nil && out != nil && out.over {
+	if cut == nil && out != nil && out.overflowed() {
 		cut = ErrTooMuch // it ended before we could end it
 	}
 	return c.verdict(cmd.ProcessState, cut, err, log)

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 // cut runs a script, ends its context once the script has made the file that is
 // its $READY, and returns what came of it.
-func cut(t *testing.T, script string, grace time.Duration) (error, func() ([]proc.ID, error)) {
+func cut(t *testing.T, script string, grace time.Duration) (find func() ([]proc.ID, error), cutOff error) {
 	t.Helper()
 	env, find := mark(t)
 	ready := filepath.Join(t.TempDir(), "ready")
@@ -30,11 +31,11 @@ func cut(t *testing.T, script string, grace time.Duration) (error, func() ([]pro
 	if !errors.Is(err, errSignalled) {
 		t.Errorf("got %v", err)
 	}
-	return err, find
+	return find, err
 }
 
 func TestCutOff(t *testing.T) {
-	err, find := cut(t, `echo begun; touch $READY; exec sleep 1000`, time.Minute)
+	find, err := cut(t, `echo begun; touch $READY; exec sleep 1000`, time.Minute)
 	if e := asError(t, err); e.Signal != "SIGTERM" || e.Tail != "begun" {
 		t.Errorf("got %+v", e)
 	}
@@ -46,7 +47,7 @@ func TestCutOff(t *testing.T) {
 func TestCutOffWithFamily(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	begun := time.Now()
-	err, find := cut(t, `trap "" TERM
+	find, err := cut(t, `trap "" TERM
 		sleep 1001 &
 		(sleep 1002 &)
 		setsid sh -c 'touch $READY.1; exec sleep 1003' &
@@ -64,7 +65,7 @@ func TestCutOffWithFamily(t *testing.T) {
 
 // The leader's end is not the group's.
 func TestCutOffWithObstinateMember(t *testing.T) {
-	err, find := cut(t, `(trap "" TERM; touch $READY; exec sleep 1001) & exec sleep 1000`, 100*time.Millisecond)
+	find, err := cut(t, `(trap "" TERM; touch $READY; exec sleep 1001) & exec sleep 1000`, 100*time.Millisecond)
 	if e := asError(t, err); e.Signal != "SIGTERM" {
 		t.Errorf("got %+v", e)
 	}
@@ -73,7 +74,7 @@ func TestCutOffWithObstinateMember(t *testing.T) {
 
 // A program that ends in good order when it is asked to was cut off all the same.
 func TestCutOffInGoodOrder(t *testing.T) {
-	err, find := cut(t, `trap 'echo asked; exit 0' TERM; touch $READY; while :; do sleep 0.01; done`, time.Minute)
+	find, err := cut(t, `trap 'echo asked; exit 0' TERM; touch $READY; while :; do sleep 0.01; done`, time.Minute)
 	if e := asError(t, err); e.Status != 0 || e.Signal != "" || !strings.HasSuffix(e.Tail, "asked") {
 		t.Errorf("got %+v", e)
 	}
@@ -81,7 +82,7 @@ func TestCutOffInGoodOrder(t *testing.T) {
 }
 
 func TestCutOffWhileStopped(t *testing.T) {
-	err, find := cut(t, `touch $READY; kill -STOP $$; exec sleep 1000`, time.Minute)
+	find, err := cut(t, `touch $READY; kill -STOP $$; exec sleep 1000`, time.Minute)
 	asError(t, err)
 	none(t, find)
 }
@@ -96,6 +97,19 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	none(t, find)
+}
+
+// Who cannot be ended must not keep us.
+func TestHangs(t *testing.T) {
+	alive := fmt.Errorf("%w; %w", errSignalled, &proc.AliveError{IDs: []proc.ID{{PID: 7}, {PID: 8}}})
+	for pid, want := range map[int]bool{7: true, 8: true, 9: false} {
+		if got := hangs(alive, pid); got != want {
+			t.Errorf("%d: %v", pid, got)
+		}
+	}
+	if hangs(nil, 7) || hangs(errSignalled, 7) {
+		t.Error("nobody hangs")
+	}
 }
 
 func TestDefaultGrace(t *testing.T) {
