@@ -1,0 +1,296 @@
+package git
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ecluse/steps/run"
+)
+
+// TrashRefs is where saved work is: below it, by slug and time.
+const TrashRefs = "refs/ecluse/trash/"
+
+// Trash is work that was saved.
+type Trash struct {
+	// Ref is a commit: its tree is what the worktree held, its parent what was
+	// checked out.
+	Ref string `json:"ref"`
+	// Command brings it back: a line for a shell, in any directory. It makes
+	// a worktree that has every file as it was.
+	Command string `json:"command"`
+}
+
+// Dirty reports whether a worktree holds work that would be lost with it: changes
+// and files that are not committed and not ignored, or commits that no ref
+// reaches. The error wraps [ErrNested] if a repository inside holds some.
+//
+// A worktree of which only the files are left, without the repository's entry,
+// is dirty if it has files that are not ignored.
+func (r Repo) Dirty(ctx context.Context, path string) (bool, error) {
+	dirty, err := r.dirty(ctx, place(path))
+	if err != nil {
+		return false, fmt.Errorf("look for work in %s: %w", path, err)
+	}
+	return dirty, nil
+}
+
+func (r Repo) dirty(ctx context.Context, path string) (bool, error) {
+	v, err := r.open(path)
+	if err != nil {
+		return false, err
+	}
+	defer v.close()
+	if err := v.checkNested(ctx); err != nil {
+		return false, err
+	}
+	if err := v.lookEverywhere(ctx); err != nil {
+		return false, err
+	}
+	out, err := v.git(ctx, nil, "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none")
+	if err != nil || len(out) > 0 {
+		return err == nil, err
+	}
+	head, err := v.head(ctx)
+	if err != nil {
+		return false, err
+	}
+	return v.unreachable(ctx, head)
+}
+
+// SaveTrash makes a commit of what [Repo.Dirty] calls work, below [TrashRefs], and
+// says how to bring it back. Neither the worktree nor its index changes. What is
+// staged and what is not is not told apart; of a file in conflict, what is in the
+// worktree is saved. Saved again unchanged, it is the same commit.
+func (r Repo) SaveTrash(ctx context.Context, path, slug string, at time.Time) (Trash, error) {
+	trash, err := r.saveTrash(ctx, place(path), slug, at)
+	if err != nil {
+		return Trash{}, fmt.Errorf("save the work in %s: %w", path, err)
+	}
+	return trash, nil
+}
+
+func (r Repo) saveTrash(ctx context.Context, path, slug string, at time.Time) (Trash, error) {
+	v, err := r.open(path)
+	if err != nil {
+		return Trash{}, err
+	}
+	defer v.close()
+	if err := v.checkNested(ctx); err != nil {
+		return Trash{}, err
+	}
+	tree, err := v.tree(ctx)
+	if err != nil {
+		return Trash{}, err
+	}
+	head, err := v.head(ctx)
+	if err != nil {
+		return Trash{}, err
+	}
+	if ref, found, err := r.saved(ctx, slug, tree, head); err != nil || found {
+		return r.trash(path, ref), err
+	}
+	commit, err := v.commit(ctx, slug, tree, head, at)
+	if err != nil {
+		return Trash{}, err
+	}
+	suffix := make([]byte, 3)
+	_, _ = rand.Read(suffix)
+	ref := TrashRefs + slug + "/" + at.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(suffix)
+	err = retry(ctx, func() error {
+		_, err := r.git(ctx, "update-ref", "--", ref, commit, "")
+		return err
+	})
+	return r.trash(path, ref), err
+}
+
+// trash describes saved work. Its place is beside where it was: there it is
+// ignored by the main worktree, and a new session of the same slug finds its own
+// place free.
+func (r Repo) trash(path, ref string) Trash {
+	return Trash{Ref: ref, Command: fmt.Sprintf("git -C %s worktree add --detach %s %s",
+		shellQuote(r.Root), shellQuote(path+"-"+ref[strings.LastIndexByte(ref, '/')+1:]), shellQuote(ref))}
+}
+
+// saved looks for a commit of the same tree and parent.
+func (r Repo) saved(ctx context.Context, slug, tree, head string) (string, bool, error) {
+	out, err := r.git(ctx, "for-each-ref", "--format=%(tree) %(parent) %(refname)", TrashRefs+slug)
+	if err != nil {
+		return "", false, err
+	}
+	for have := range strings.Lines(string(out)) {
+		if ref, ok := strings.CutPrefix(line([]byte(have)), tree+" "+head+" "); ok {
+			return ref, true, nil
+		}
+	}
+	return "", false, nil
+}
+
+// view is a worktree that is looked at through an index of our own.
+type view struct {
+	repo Repo
+	path string
+	// dir is the repository's entry of the worktree, or the common directory
+	// if there is none any more; connected tells.
+	dir       string
+	connected bool
+	scratch   string
+	index     string
+}
+
+// open prepares a view. The index begins as a copy of the worktree's, which knows
+// the files that did not change.
+func (r Repo) open(path string) (*view, error) {
+	e, connected, err := r.entryOf(path)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{repo: r, path: path, dir: r.CommonDir, connected: connected}
+	if connected {
+		v.dir = e.dir
+	}
+	if v.scratch, err = os.MkdirTemp("", "ecluse-index-"); err != nil {
+		return nil, err
+	}
+	v.index = filepath.Join(v.scratch, "index")
+	if connected {
+		if err := copyIndex(filepath.Join(e.dir, "index"), v.index); err != nil {
+			v.close()
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+func (v *view) close() { _ = os.RemoveAll(v.scratch) }
+
+// git runs git on the worktree, whatever has become of its .git file.
+func (v *view) git(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	return call{
+		dir: v.path, stdin: stdin, args: args,
+		at: []string{
+			"--git-dir=" + v.dir, "--work-tree=" + v.path,
+			"-c", "core.bare=false", "-c", "core.safecrlf=false", "-c", "core.splitIndex=false",
+		},
+		env: []string{"GIT_INDEX_FILE=" + v.index},
+	}.output(ctx)
+}
+
+// head is the commit that is checked out; empty if there is none.
+func (v *view) head(ctx context.Context) (string, error) {
+	if !v.connected {
+		return "", nil
+	}
+	out, err := v.git(ctx, nil, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+	var failed *run.Error
+	if errors.As(err, &failed) && failed.Status == 1 {
+		return "", nil
+	}
+	return line(out), err
+}
+
+// tree writes everything that is not ignored into a tree.
+func (v *view) tree(ctx context.Context) (string, error) {
+	if err := v.lookEverywhere(ctx); err != nil {
+		return "", err
+	}
+	if _, err := v.git(ctx, nil, "add", "--all", "--sparse", "--", "."); err != nil {
+		return "", err
+	}
+	out, err := v.git(ctx, nil, "write-tree")
+	return line(out), err
+}
+
+// lookEverywhere takes the marks off files of which the user told git not to look
+// whether they changed, so that they are looked at.
+func (v *view) lookEverywhere(ctx context.Context) error {
+	out, err := v.git(ctx, nil, "ls-files", "-v", "-z")
+	if err != nil {
+		return err
+	}
+	var assumed, skipped strings.Builder
+	for item := range strings.SplitSeq(string(out), "\x00") {
+		tag, name, _ := strings.Cut(item, " ")
+		if name == "" {
+			continue
+		}
+		if tag != strings.ToUpper(tag) {
+			assumed.WriteString(name + "\x00")
+		}
+		// A file that a sparse checkout leaves out is not deleted.
+		if strings.EqualFold(tag, "S") {
+			if _, err := os.Lstat(filepath.Join(v.path, name)); err == nil {
+				skipped.WriteString(name + "\x00")
+			}
+		}
+	}
+	for _, marked := range []struct{ option, names string }{
+		{"--no-assume-unchanged", assumed.String()}, {"--no-skip-worktree", skipped.String()},
+	} {
+		if marked.names == "" {
+			continue
+		}
+		if _, err := v.git(ctx, []byte(marked.names), "update-index", marked.option, "-z", "--stdin"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unreachable reports whether a commit is on no branch or other ref: it was made
+// on a detached HEAD, and goes with it.
+func (v *view) unreachable(ctx context.Context, head string) (bool, error) {
+	if head == "" {
+		return false, nil
+	}
+	out, err := v.git(ctx, nil, "for-each-ref", "--count=1", "--contains="+head)
+	return len(out) == 0 && err == nil, err
+}
+
+// commit makes the commit. Its author is nobody: the user may have no name here.
+func (v *view) commit(ctx context.Context, slug, tree, head string, at time.Time) (string, error) {
+	args := []string{"commit-tree", "--no-gpg-sign", "-m", "uncommitted work of session " + slug + ", saved by ecluse"}
+	if head != "" {
+		args = append(args, "-p", head)
+	}
+	date := fmt.Sprintf("%d +0000", at.Unix())
+	out, err := call{
+		dir: v.repo.Root, args: append(args, tree),
+		env: []string{
+			"GIT_AUTHOR_NAME=ecluse", "GIT_AUTHOR_EMAIL=ecluse@localhost", "GIT_AUTHOR_DATE=" + date,
+			"GIT_COMMITTER_NAME=ecluse", "GIT_COMMITTER_EMAIL=ecluse@localhost", "GIT_COMMITTER_DATE=" + date,
+		},
+	}.output(ctx)
+	return line(out), err
+}
+
+// copyIndex copies an index with its time of change: an entry that is not older
+// than its index is one that git compares by content, not by time.
+func copyIndex(from, to string) error {
+	source, err := os.Open(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	info, err := source.Stat()
+	if err != nil {
+		return err
+	}
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close(), os.Chtimes(to, time.Time{}, info.ModTime()))
+}

@@ -1,0 +1,221 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Worktree is one of a repository's, as `git worktree list` tells it.
+type Worktree struct {
+	// Path is absolute and canonical, of the part that exists.
+	Path string
+	// Branch is what is checked out, without refs/heads/; empty if detached.
+	Branch string
+	// Head is the commit; empty if there is none yet.
+	Head           string
+	Bare, Detached bool
+	// Locked, by `git worktree lock` or in its making; Reason may be empty.
+	Locked bool
+	Reason string
+	// Prunable: its directory is gone, or is connected no more.
+	Prunable bool
+}
+
+// Worktrees lists the worktrees, the main one first.
+func (r Repo) Worktrees(ctx context.Context) ([]Worktree, error) {
+	out, err := r.git(ctx, "worktree", "list", "--porcelain", "-z")
+	if err != nil {
+		return nil, fmt.Errorf("list worktrees: %w", err)
+	}
+	var list []Worktree
+	for block := range strings.SplitSeq(string(out), "\x00\x00") {
+		if block == "" {
+			continue
+		}
+		list = append(list, parseWorktree(block))
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("list worktrees of %s: git names none", r.CommonDir)
+	}
+	return list, nil
+}
+
+// parseWorktree reads one worktree: attributes that end in a zero byte.
+func parseWorktree(block string) Worktree {
+	var w Worktree
+	for attribute := range strings.SplitSeq(block, "\x00") {
+		name, value, _ := strings.Cut(attribute, " ")
+		switch name {
+		case "worktree":
+			w.Path = place(value)
+		case "HEAD":
+			if strings.Trim(value, "0") != "" {
+				w.Head = value
+			}
+		case "branch":
+			w.Branch = strings.TrimPrefix(value, "refs/heads/")
+		case "bare":
+			w.Bare = true
+		case "detached":
+			w.Detached = true
+		case "locked":
+			w.Locked, w.Reason = true, value
+		case "prunable":
+			w.Prunable = true
+		}
+	}
+	return w
+}
+
+// Whole looks whether path is a worktree of the repository that can be worked in:
+// registered, connected, its making finished, and on the branch, or on any if
+// branch is "". The error wraps [ErrNoWorktree], [ErrHalfMade], [ErrDamaged] or
+// [ErrOtherBranch], or says why that could not be told.
+//
+// Nothing is said about the files in it: they are the user's to delete.
+func (r Repo) Whole(ctx context.Context, path, branch string) error {
+	all, err := r.Worktrees(ctx)
+	if err != nil {
+		return err
+	}
+	for _, have := range all {
+		if have.Path == place(path) {
+			return r.inspect(have, branch)
+		}
+	}
+	return fmt.Errorf("%s: %w", path, ErrNoWorktree)
+}
+
+// inspect is Whole for a worktree that is registered.
+func (r Repo) inspect(w Worktree, branch string) error {
+	if w.Path == r.Root {
+		return r.onBranch(w, branch)
+	}
+	e, found, err := r.entryOf(w.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !found:
+		return fmt.Errorf("%s: %w", w.Path, ErrNoWorktree)
+	case e.locked && inMaking(e.reason):
+		return fmt.Errorf("%s: %w: %s", w.Path, ErrHalfMade, e.reason)
+	case !isDir(w.Path):
+		return fmt.Errorf("%s: %w: its directory is gone", w.Path, ErrNoWorktree)
+	case linkOf(w.Path) != e.dir:
+		return fmt.Errorf("%s: %w: its .git file does not lead to %s; mend it with: git -C %s worktree repair %s",
+			w.Path, ErrDamaged, e.dir, shellQuote(r.Root), shellQuote(w.Path))
+	case !isFile(filepath.Join(e.dir, "index")):
+		return fmt.Errorf("%s: %w: it has no index; make one with: git -C %s reset", w.Path, ErrDamaged, shellQuote(w.Path))
+	}
+	return r.onBranch(w, branch)
+}
+
+// onBranch looks at what is checked out.
+func (r Repo) onBranch(w Worktree, branch string) error {
+	switch {
+	case w.Head == "":
+		return fmt.Errorf("%s: %w: branch %s has no commit", w.Path, ErrDamaged, w.Branch)
+	case branch == "" || w.Branch == branch:
+		return nil
+	case w.Branch == "":
+		return fmt.Errorf("%s: %w %s: it is on no branch; change with: git -C %s switch %s",
+			w.Path, ErrOtherBranch, branch, shellQuote(w.Path), shellQuote(branch))
+	default:
+		return fmt.Errorf("%s: %w %s: it is on %s; change with: git -C %s switch %s",
+			w.Path, ErrOtherBranch, branch, w.Branch, shellQuote(w.Path), shellQuote(branch))
+	}
+}
+
+// entry is what the repository keeps about a worktree: a directory below
+// worktrees/ in the common directory.
+type entry struct {
+	dir string
+	// path of the worktree; empty when git was killed before it noted it.
+	path   string
+	locked bool
+	reason string
+}
+
+// entries reads all of them. An entry that goes meanwhile is left out.
+func (r Repo) entries() ([]entry, error) {
+	base := filepath.Join(r.CommonDir, "worktrees")
+	dirs, err := os.ReadDir(base)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the worktrees of %s: %w", r.CommonDir, err)
+	}
+	var list []entry
+	for _, d := range dirs {
+		if !d.IsDir() {
+			continue
+		}
+		e := entry{dir: filepath.Join(base, d.Name())}
+		if link, err := os.ReadFile(filepath.Join(e.dir, "gitdir")); err == nil && len(link) > 0 {
+			e.path = place(filepath.Dir(absolute(e.dir, line(link))))
+		}
+		if reason, err := os.ReadFile(filepath.Join(e.dir, "locked")); err == nil {
+			e.locked, e.reason = true, strings.TrimSpace(string(reason))
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// entryOf is the entry that names a path.
+func (r Repo) entryOf(path string) (entry, bool, error) {
+	all, err := r.entries()
+	if err != nil {
+		return entry{}, false, err
+	}
+	path = place(path)
+	for _, e := range all {
+		if e.path == path {
+			return e, true, nil
+		}
+	}
+	return entry{}, false, nil
+}
+
+// linkOf is the directory that the .git file of a worktree names, in canonical
+// form; empty if there is no such file.
+func linkOf(path string) string {
+	file := filepath.Join(path, ".git")
+	if !isFile(file) {
+		return ""
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	dir, ok := strings.CutPrefix(string(data), "gitdir: ")
+	if !ok {
+		return ""
+	}
+	return place(absolute(path, strings.TrimRight(dir, "\r\n")))
+}
+
+// absolute is a path that is relative to dir, or absolute already.
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
+}
+
+func isFile(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular()
+}
