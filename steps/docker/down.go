@@ -1,0 +1,205 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// DownOptions are a project and what is to be left of it.
+type DownOptions struct {
+	Project
+	// Session is the random id that everything is labelled with.
+	Session string
+	// KeepVolumes leaves the volumes, named and anonymous.
+	KeepVolumes bool
+	// Keep names volumes that are left in any case.
+	Keep []string
+	// Doubt: an Up was cut off. The engine may still be at what it asked for,
+	// so that nothing counts as gone before it has been gone for a while.
+	Doubt bool
+}
+
+const (
+	// settle is for how long nothing may appear any more after an Up that was
+	// cut off. The engine finishes the request that it has in hand.
+	settle = 2 * time.Second
+	// stubborn is how often in a row removing may change nothing before it
+	// is given up.
+	stubborn = 8
+)
+
+// Down removes what belongs to a session or to its project: containers, networks,
+// volumes, and the images that were built for it. It goes by labels, so the file
+// may be gone. It returns nil only after it looked and found nothing, and names
+// the volumes that it kept. The error wraps [ErrUnreachable], or is a *LeftError.
+func (e *Engine) Down(ctx context.Context, o DownOptions) (kept []string, err error) {
+	r, err := e.all(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	anonymous, err := e.anonymousVolumes(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Containers) > 0 {
+		e.stop(ctx, o)
+	}
+	if o.KeepVolumes {
+		for _, v := range r.Volumes {
+			kept = append(kept, v.Name)
+		}
+		kept = append(kept, anonymous...)
+		slices.Sort(kept)
+		return kept, e.sweep(ctx, o, nil)
+	}
+	return o.Keep, e.sweep(ctx, o, anonymous)
+}
+
+// all lists what has to go. Anonymous volumes carry no labels; they are known only
+// through their containers.
+func (e *Engine) all(ctx context.Context, o DownOptions) (Resources, error) {
+	mine, err := e.Made(ctx, o.Session)
+	if err != nil {
+		return Resources{}, err
+	}
+	project, err := e.Of(ctx, o.Name)
+	if err != nil {
+		return Resources{}, err
+	}
+	r := mine.and(project)
+	r.Volumes = slices.DeleteFunc(r.Volumes, func(v Resource) bool { return slices.Contains(o.Keep, v.Name) })
+	return r, nil
+}
+
+// anonymousVolumes are the volumes without a name of the given containers.
+func (e *Engine) anonymousVolumes(ctx context.Context, r Resources) ([]string, error) {
+	var names []string
+	for _, label := range distinct(r.Containers) {
+		list, err := e.containers(ctx, label)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			names = append(names, c.anonymous()...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// distinct are labels by which the resources are found.
+func distinct(list []Resource) []string {
+	var labels []string
+	for _, one := range list {
+		switch {
+		case one.Project != "":
+			labels = append(labels, composeProject+"="+one.Project)
+		case one.Session != "":
+			labels = append(labels, LabelSession+"="+one.Session)
+		}
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+// stop ends the containers in good order, as Compose does: by dependency, with
+// the hooks of the file if it is there, and with the time that each asks for. It
+// removes none: an anonymous volume is lost sight of unless it goes together with
+// its container. That stopping fails decides nothing; the sweep that follows does.
+func (e *Engine) stop(ctx context.Context, o DownOptions) {
+	projects := []Project{{Name: o.Name}}
+	if isFile(o.File) {
+		if _, err := os.Stat(o.Dir); err != nil {
+			o.Dir = anywhere
+		}
+		projects = []Project{o.Project, {Name: o.Name}}
+	}
+	for _, p := range projects {
+		command, err := e.composed(ctx, p, "stop")
+		if err != nil {
+			return
+		}
+		if command.Run(ctx) == nil {
+			return
+		}
+	}
+}
+
+// sweep removes whatever is left and looks again until nothing is, and nothing
+// more appears.
+func (e *Engine) sweep(ctx context.Context, o DownOptions, anonymous []string) error {
+	var calm time.Time
+	var last string
+	var removing error
+	for unchanged := 0; ; {
+		left, err := e.left(ctx, o, anonymous)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if left.Empty() {
+			if calm.IsZero() {
+				calm = now
+			}
+			if !o.Doubt || now.Sub(calm) >= settle {
+				return nil
+			}
+		} else {
+			calm = time.Time{}
+			if unchanged++; left.String() != last {
+				unchanged, last = 0, left.String()
+			}
+			if unchanged >= stubborn {
+				return &LeftError{Left: left, Err: removing}
+			}
+			if removing = e.remove(ctx, left, o.KeepVolumes); errors.Is(removing, ErrUnreachable) {
+				return removing
+			}
+			if unchanged == 0 {
+				continue // most often that was all
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("remove what docker runs for the session: %w", &LeftError{Left: left, Err: context.Cause(ctx)})
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// left is what is still to be removed.
+func (e *Engine) left(ctx context.Context, o DownOptions, anonymous []string) (Resources, error) {
+	r, err := e.all(ctx, o)
+	if err != nil {
+		return Resources{}, err
+	}
+	if o.KeepVolumes {
+		r.Volumes = nil
+		return r, nil
+	}
+	there, err := e.there(ctx, anonymous)
+	r.Volumes = append(r.Volumes, there...)
+	return r, err
+}
+
+// there are those of the volumes that exist.
+func (e *Engine) there(ctx context.Context, names []string) ([]Resource, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	all, err := e.lines(ctx, "volume", "ls", "--quiet")
+	if err != nil {
+		return nil, fmt.Errorf("list the volumes: %w", err)
+	}
+	var list []Resource
+	for _, name := range names {
+		if slices.Contains(all, name) {
+			list = append(list, Resource{ID: name, Name: name})
+		}
+	}
+	return list, nil
+}

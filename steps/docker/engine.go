@@ -1,0 +1,185 @@
+package docker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+
+	"ecluse/steps/run"
+)
+
+// Engine is the docker command line and the engine behind it.
+type Engine struct {
+	// version of the engine.
+	version string
+	// compose finds Docker Compose, once.
+	compose func(context.Context) ([]string, error)
+}
+
+// anywhere is the folder in which docker is run when it needs none. It is always
+// there, which a worktree is not.
+const anywhere = "/"
+
+// Open finds docker and asks the engine whether it is there. The error wraps
+// [ErrMissing] or [ErrUnreachable].
+func Open(ctx context.Context) (*Engine, error) {
+	e := &Engine{}
+	out, err := e.docker(ctx, "version", "--format", "{{.Server.Version}}")
+	if err != nil {
+		if errors.Is(err, ErrMissing) || context.Cause(ctx) != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
+	}
+	e.version = strings.TrimSpace(string(out))
+	var once sync.Once
+	var command []string
+	e.compose = func(ctx context.Context) ([]string, error) {
+		once.Do(func() { command, err = findCompose(ctx) })
+		return command, err
+	}
+	return e, nil
+}
+
+// Check looks whether docker, Docker Compose and the engine are there, before
+// anything is made that needs them.
+func Check(ctx context.Context) error {
+	e, err := Open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = e.compose(ctx)
+	return err
+}
+
+// findCompose finds Docker Compose: the plugin, or a program of its own that is
+// not the first Compose, which knows nothing of what is needed.
+func findCompose(ctx context.Context) ([]string, error) {
+	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		out, err := run.Command{
+			Dir: anywhere, Name: command[0], Args: append(command[1:len(command):len(command)], "version", "--short"), Env: plainCompose,
+		}.Output(ctx)
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		if err != nil {
+			continue
+		}
+		major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(out)), "v"), ".")
+		if n, err := strconv.Atoi(major); err == nil && n >= 2 {
+			return command, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: Docker Compose 2 or later is needed; install it: https://docs.docker.com/compose/install/linux/", ErrMissing)
+}
+
+// plainCompose keeps what the user set for their own use of Compose from changing
+// ours. Everything that could be asked is answered by the file that it is given.
+var plainCompose = []string{
+	"COMPOSE_FILE=", "COMPOSE_PROFILES=", "COMPOSE_ENV_FILES=", "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_IGNORE_ORPHANS=0",
+	"COMPOSE_ANSI=never", "COMPOSE_PROGRESS=plain", "COMPOSE_MENU=0", "COMPOSE_STATUS_STDOUT=0", "BUILDKIT_PROGRESS=plain",
+	"DOCKER_CLI_HINTS=false",
+}
+
+// docker runs the docker command line and returns what it wrote to stdout.
+func (e *Engine) docker(ctx context.Context, args ...string) ([]byte, error) {
+	out, err := run.Command{Dir: anywhere, Name: "docker", Args: args, Env: []string{"DOCKER_CLI_HINTS=false"}}.Output(ctx)
+	return out, meaning(err)
+}
+
+// lines runs docker and splits what it wrote.
+func (e *Engine) lines(ctx context.Context, args ...string) ([]string, error) {
+	out, err := e.docker(ctx, args...)
+	var list []string
+	for scanner := bufio.NewScanner(bytes.NewReader(out)); scanner.Scan(); {
+		if line := strings.TrimSpace(scanner.Text()); line != "" {
+			list = append(list, line)
+		}
+	}
+	return list, err
+}
+
+// composed is a call of Docker Compose for a project. With a file, dir is the
+// folder of the project.
+func (e *Engine) composed(ctx context.Context, p Project, args ...string) (run.Command, error) {
+	command, err := e.compose(ctx)
+	if err != nil {
+		return run.Command{}, err
+	}
+	all := append(command[1:len(command):len(command)], "--project-name", p.Name)
+	if p.File != "" {
+		all = append(all, "--file", p.File, "--project-directory", p.Dir)
+	}
+	return run.Command{Dir: anywhere, Name: command[0], Args: append(all, args...), Env: append(plainCompose[:len(plainCompose):len(plainCompose)], p.Env...)}, nil
+}
+
+// Project is a compose project.
+type Project struct {
+	// Name is the project's name.
+	Name string
+	// File is its private compose file; empty when only the name is known.
+	File string
+	// Dir is the project directory.
+	Dir string
+	// Env are variables that the file's secrets are taken from.
+	Env []string
+}
+
+// unreachable are the words in which docker says that the engine does not answer.
+var unreachable = []string{
+	"Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running",
+	"permission denied while trying to connect", "failed to connect to the docker API",
+}
+
+// meaning tells what is wrong with docker itself from what is wrong with what it
+// was asked for.
+func meaning(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%w; install it: https://docs.docker.com/engine/install/: %w", ErrMissing, err)
+	}
+	text := said(err)
+	for _, words := range unreachable {
+		if strings.Contains(text, words) {
+			return fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
+		}
+	}
+	return hinted(err, text)
+}
+
+// said is the end of what a program wrote.
+func said(err error) string {
+	var failed *run.Error
+	if errors.As(err, &failed) {
+		return failed.Tail
+	}
+	return ""
+}
+
+// bare is what docker said, without the command that it was asked with.
+func bare(err error) error {
+	if text := strings.TrimSpace(said(err)); text != "" {
+		return worded{text: text, err: err}
+	}
+	return err
+}
+
+// hinted puts before docker's own words what they mean for the user.
+func hinted(err error, text string) error {
+	switch {
+	case strings.Contains(text, "non-overlapping IPv4 address pool"), strings.Contains(text, "all predefined address pools have been fully subnetted"):
+		return fmt.Errorf("%w; end a session, or remove networks that nobody uses: docker network prune: %w", ErrPool, err)
+	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
+		return fmt.Errorf("%w: %w", ErrPortTaken, err)
+	default:
+		return err
+	}
+}

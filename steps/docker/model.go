@@ -1,0 +1,233 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/sirupsen/logrus"
+)
+
+// LoadOptions say which compose file is meant, and how it is read.
+type LoadOptions struct {
+	// Dir is the session's worktree: the project directory, from which
+	// relative paths count, and in which Compose's own file names are looked
+	// for.
+	Dir string
+	// Project is the name of the session's compose project.
+	Project string
+	// Files are compose files relative to Dir, merged in order. By default
+	// they are what COMPOSE_FILE says, or what Compose would find in Dir. Its
+	// parents are not searched: the main worktree may be one of them.
+	Files []string
+	// Profiles are active; by default those of COMPOSE_PROFILES.
+	Profiles []string
+	// EnvFile holds variables for interpolation; by default Dir/.env.
+	EnvFile string
+	// Env holds further variables. They win over the process's environment,
+	// which wins over EnvFile, as with Compose.
+	Env map[string]string
+	// Shallow leaves the env and label files of the services unread. They may
+	// not be there before the session's environment was made.
+	Shallow bool
+	// Publish changes what is published.
+	Publish []Publish
+}
+
+// Model is a compose file that was read and resolved.
+type Model struct {
+	project *types.Project
+	dir     string
+	publish []Publish
+	// Files are the files it was read from, without those that they include.
+	Files []string
+	// Warnings are what Compose would have warned of, and more.
+	Warnings []string
+}
+
+// loading guards the logger of compose-go, which is the process's.
+var loading sync.Mutex
+
+// Load reads the compose file of a worktree. The error is a *FileError, or wraps
+// [ErrNoFile] or [ErrOutside].
+func Load(ctx context.Context, opts LoadOptions) (*Model, error) {
+	if !filepath.IsAbs(opts.Dir) {
+		return nil, fmt.Errorf("load the compose file: the worktree %q is no absolute path", opts.Dir)
+	}
+	env, err := opts.environment()
+	if err != nil {
+		return nil, err
+	}
+	files, err := opts.files(env)
+	if err != nil {
+		return nil, err
+	}
+	project, warnings, err := opts.load(ctx, env, files)
+	if err != nil {
+		return nil, located(err, files)
+	}
+	m := &Model{project: project, dir: opts.Dir, publish: opts.Publish, Files: files, Warnings: warnings}
+	m.byService()
+	return m, nil
+}
+
+// load calls the library. What it would print comes back as warnings.
+func (opts LoadOptions) load(ctx context.Context, env types.Mapping, files []string) (*types.Project, []string, error) {
+	loading.Lock()
+	defer loading.Unlock()
+	logger, said := logrus.StandardLogger(), &listener{}
+	out, hooks := logger.Out, logger.ReplaceHooks(logrus.LevelHooks{logrus.WarnLevel: {said}})
+	logger.SetOutput(io.Discard)
+	defer func() {
+		logger.SetOutput(out)
+		logger.ReplaceHooks(hooks)
+	}()
+	options := []cli.ProjectOptionsFn{
+		cli.WithWorkingDirectory(opts.Dir), cli.WithName(opts.Project), cli.WithResolvedPaths(true),
+		cli.WithDefaultProfiles(opts.Profiles...), cli.WithDiscardEnvFile,
+	}
+	if opts.Shallow {
+		options = append(options, cli.WithoutEnvironmentResolution, cli.WithoutLabelsResolution)
+	}
+	project, err := cli.NewProjectOptions(files, func(o *cli.ProjectOptions) error {
+		o.Environment = env
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, option := range options {
+		if err := option(project); err != nil {
+			return nil, nil, err
+		}
+	}
+	loaded, err := project.LoadProject(ctx)
+	return loaded, said.messages, err
+}
+
+// listener collects what the library logs.
+type listener struct{ messages []string }
+
+// Levels implements logrus.Hook.
+func (l *listener) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLevel} }
+
+// Fire implements logrus.Hook.
+func (l *listener) Fire(e *logrus.Entry) error {
+	if !slices.Contains(l.messages, e.Message) {
+		l.messages = append(l.messages, e.Message)
+	}
+	return nil
+}
+
+// environment is what variables in the file refer to.
+func (opts LoadOptions) environment() (types.Mapping, error) {
+	env := types.NewMapping(os.Environ())
+	// A file that says ${PWD} means its own folder. The process may have been
+	// started anywhere.
+	env["PWD"] = opts.Dir
+	maps.Copy(env, opts.Env)
+	file := opts.EnvFile
+	if file == "" {
+		file = filepath.Join(opts.Dir, ".env")
+		if info, err := os.Stat(file); err != nil || info.IsDir() {
+			return env, nil
+		}
+	}
+	more, err := dotenv.GetEnvFromFile(env, []string{file})
+	if err != nil {
+		return nil, &FileError{File: file, Err: err}
+	}
+	return env.Merge(more), nil
+}
+
+// files are the compose files to read, as absolute paths.
+func (opts LoadOptions) files(env types.Mapping) ([]string, error) {
+	names := opts.Files
+	if len(names) == 0 && env["COMPOSE_FILE"] != "" {
+		separator := env["COMPOSE_PATH_SEPARATOR"]
+		if separator == "" {
+			separator = string(os.PathListSeparator)
+		}
+		names = strings.Split(env["COMPOSE_FILE"], separator)
+	}
+	if len(names) == 0 {
+		names = discover(opts.Dir)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%w in %s; add a %s, or name the file under [compose] in .ecluse.toml",
+			ErrNoFile, opts.Dir, cli.DefaultFileNames[0])
+	}
+	var files []string
+	for _, name := range names {
+		file, err := within(opts.Dir, name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// discover finds the file that Compose would take, and its override.
+func discover(dir string) []string {
+	for _, name := range cli.DefaultFileNames {
+		if !isFile(filepath.Join(dir, name)) {
+			continue
+		}
+		for _, override := range cli.DefaultOverrideFileNames {
+			if isFile(filepath.Join(dir, override)) {
+				return []string{name, override}
+			}
+		}
+		return []string{name}
+	}
+	return nil
+}
+
+// within is the absolute path of a compose file, which must lie in the worktree,
+// also when symbolic links are followed.
+func within(dir, name string) (string, error) {
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	path = filepath.Clean(path)
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", &FileError{File: path, Err: ErrNoFile}
+	}
+	if err != nil {
+		return "", &FileError{File: path, Err: err}
+	}
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", fmt.Errorf("look at the worktree: %w", err)
+	}
+	if rel, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(rel) {
+		return "", &FileError{File: path, Err: fmt.Errorf("lies %w %s; give its path relative to the worktree", ErrOutside, dir)}
+	}
+	return path, nil
+}
+
+// isFile reports whether a file is at path, be it through a link.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Services are the names of the services that are active.
+func (m *Model) Services() []string {
+	names := m.project.ServiceNames()
+	slices.Sort(names)
+	return names
+}

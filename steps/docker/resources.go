@@ -1,0 +1,175 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Resource is one thing that the engine keeps.
+type Resource struct {
+	// ID by which it is removed; for a volume its name.
+	ID string
+	// Name is for people.
+	Name string
+	// Session and Project are what it is labelled with.
+	Session string
+	Project string
+}
+
+// Resources are things that the engine keeps.
+type Resources struct {
+	Containers []Resource
+	Networks   []Resource
+	Volumes    []Resource
+	Images     []Resource
+}
+
+// Empty reports whether there are none.
+func (r Resources) Empty() bool {
+	return len(r.Containers)+len(r.Networks)+len(r.Volumes)+len(r.Images) == 0
+}
+
+// String names them: "container a, container b, volume c".
+func (r Resources) String() string {
+	var names []string
+	for _, kind := range []struct {
+		name string
+		list []Resource
+	}{{"container", r.Containers}, {"network", r.Networks}, {"volume", r.Volumes}, {"image", r.Images}} {
+		for _, one := range kind.list {
+			names = append(names, kind.name+" "+one.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
+// and adds others, without those that are there already.
+func (r Resources) and(other Resources) Resources {
+	return Resources{
+		Containers: joined(r.Containers, other.Containers), Networks: joined(r.Networks, other.Networks),
+		Volumes: joined(r.Volumes, other.Volumes), Images: joined(r.Images, other.Images),
+	}
+}
+
+func joined(a, b []Resource) []Resource {
+	out := slices.Clone(a)
+	for _, one := range b {
+		if !slices.ContainsFunc(out, func(have Resource) bool { return have.ID == one.ID }) {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// Made lists what was made for a session, by its random id. With an empty id it
+// lists what was made for any.
+func (e *Engine) Made(ctx context.Context, session string) (Resources, error) {
+	label := LabelSession
+	if session != "" {
+		label += "=" + session
+	}
+	return e.labelled(ctx, label)
+}
+
+// Of lists what belongs to a compose project, whoever made it.
+func (e *Engine) Of(ctx context.Context, project string) (Resources, error) {
+	return e.labelled(ctx, composeProject+"="+project)
+}
+
+// listings are the questions, one a kind. Their answers have the same columns.
+var listings = [][]string{
+	{"ps", "--all", "--no-trunc", "--format", columns(".ID", ".Names")},
+	{"network", "ls", "--no-trunc", "--format", columns(".ID", ".Name")},
+	{"volume", "ls", "--format", columns(".Name", ".Name")},
+}
+
+// columns is the format of a listing.
+func columns(id, name string) string {
+	return fmt.Sprintf("{{%s}}\t{{%s}}\t{{.Label %q}}\t{{.Label %q}}", id, name, LabelSession, composeProject)
+}
+
+// labelled lists what carries a label.
+func (e *Engine) labelled(ctx context.Context, label string) (Resources, error) {
+	var r Resources
+	for i, into := range []*[]Resource{&r.Containers, &r.Networks, &r.Volumes} {
+		lines, err := e.lines(ctx, append(slices.Clone(listings[i]), "--filter", "label="+label)...)
+		if err != nil {
+			return Resources{}, fmt.Errorf("list what docker has with label %s: %w", label, err)
+		}
+		for _, line := range lines {
+			parts := append(strings.Split(line, "\t"), "", "", "")
+			*into = append(*into, Resource{ID: parts[0], Name: parts[1], Session: parts[2], Project: parts[3]})
+		}
+	}
+	images, err := e.images(ctx, label)
+	if err != nil {
+		return Resources{}, fmt.Errorf("list what docker has with label %s: %w", label, err)
+	}
+	r.Images = images
+	return r, nil
+}
+
+// images lists the images with a label, each once, whatever names it has.
+func (e *Engine) images(ctx context.Context, label string) ([]Resource, error) {
+	lines, err := e.lines(ctx, "image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Repository}}:{{.Tag}}", "--filter", "label="+label)
+	if err != nil || len(lines) == 0 {
+		return nil, err
+	}
+	var list []Resource
+	var ids []string
+	for _, line := range lines {
+		id, name, _ := strings.Cut(line, "\t")
+		if slices.Contains(ids, id) {
+			continue
+		}
+		ids = append(ids, id)
+		list = append(list, Resource{ID: id, Name: strings.Replace(name, "<none>:<none>", id, 1)})
+	}
+	format := fmt.Sprintf("{{.Id}}\t{{index .Config.Labels %q}}\t{{index .Config.Labels %q}}", LabelSession, composeProject)
+	labels, err := e.lines(ctx, append([]string{"image", "inspect", "--format", format}, ids...)...)
+	if err != nil && !strings.Contains(said(err), "No such image") {
+		return nil, err
+	}
+	for _, line := range labels {
+		parts := append(strings.Split(line, "\t"), "", "")
+		for i := range list {
+			if list[i].ID == parts[0] {
+				list[i].Session, list[i].Project = parts[1], parts[2]
+			}
+		}
+	}
+	return list, nil
+}
+
+// remove removes things, whatever uses them. What is gone already is no error.
+func (e *Engine) remove(ctx context.Context, r Resources, keepVolumes bool) error {
+	var errs []error
+	each := func(list []Resource, args ...string) {
+		if len(list) == 0 {
+			return
+		}
+		for _, one := range list {
+			args = append(args, one.ID)
+		}
+		if _, err := e.docker(ctx, args...); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if keepVolumes {
+		each(r.Containers, "rm", "--force")
+	} else {
+		each(r.Containers, "rm", "--force", "--volumes")
+	}
+	each(r.Networks, "network", "rm")
+	if !keepVolumes {
+		each(r.Volumes, "volume", "rm", "--force")
+	}
+	each(r.Images, "image", "rm", "--force")
+	return errors.Join(errs...)
+}

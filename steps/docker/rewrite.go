@@ -1,0 +1,238 @@
+package docker
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Labels of everything that is made for a session.
+const (
+	LabelRepo    = "ecluse.repo"
+	LabelSession = "ecluse.session"
+	LabelSlug    = "ecluse.slug"
+	LabelSlot    = "ecluse.slot"
+	LabelRun     = "ecluse.run"
+)
+
+// Rewriting is what makes a model one session's own.
+type Rewriting struct {
+	// Leases are host ports, by the names that Published gives.
+	Leases map[string]int
+	// Labels of everything. They must not change between two runs of one
+	// session: Compose makes anew what has other labels.
+	Labels map[string]string
+}
+
+// Rewritten is the private compose file of a session.
+type Rewritten struct {
+	// File is its text. It refers to no variables and no other compose files.
+	File []byte
+	// Services are what must be there once it is up.
+	Services []Service
+	// Env holds the variables that its secrets are taken from. They are not
+	// in the file.
+	Env []string
+	// Warnings say what the session shares with others all the same.
+	Warnings []string
+}
+
+// Service is what a service of a session must look like once it is up.
+type Service struct {
+	Name     string `json:"name"`
+	Replicas int    `json:"replicas"`
+	// Ends: others wait for it to succeed.
+	Ends bool `json:"ends,omitempty"`
+	// Serves: it has a health check or publishes a port, so it must not end.
+	Serves bool      `json:"serves,omitempty"`
+	Ports  []Binding `json:"ports,omitempty"`
+}
+
+// Binding is a port of a container and the host port that leads to it.
+type Binding struct {
+	Host      int    `json:"host"`
+	Container int    `json:"container"`
+	Protocol  string `json:"protocol"`
+}
+
+// rewriter is the scratch space of one rewriting.
+type rewriter struct {
+	Rewriting
+	m        *Model
+	project  *types.Project
+	images   map[string]string // by the image that is named in the file
+	dropped  map[string]bool   // networks whose fixed addresses are dropped
+	services []Service
+}
+
+// Rewrite makes the private compose file of one session. The error wraps
+// [ErrNoLease] when something is published for which there is no lease.
+func (m *Model) Rewrite(r Rewriting) (*Rewritten, error) {
+	out := *m
+	out.Warnings = slices.Clone(m.Warnings)
+	w := &rewriter{
+		Rewriting: r, m: &out, dropped: map[string]bool{},
+		project: m.project.WithServicesDisabled().WithoutUnresolvedOptionalDependencies(),
+	}
+	w.images = w.sessionImages()
+	w.networks()
+	w.volumes()
+	w.files()
+	for _, name := range m.Services() {
+		s := w.project.Services[name]
+		if err := w.service(&s); err != nil {
+			return nil, err
+		}
+		w.project.Services[name] = s
+	}
+	file, err := encode(w.project)
+	if err != nil {
+		return nil, err
+	}
+	return &Rewritten{File: file, Services: w.services, Env: w.environment(), Warnings: out.Warnings}, nil
+}
+
+// service rewrites one service.
+func (w *rewriter) service(s *types.ServiceConfig) error {
+	expected := Service{Name: s.Name, Replicas: replicas(*s), Ends: w.waitedFor(s.Name)}
+	if err := w.ports(s, &expected); err != nil {
+		return err
+	}
+	check := s.HealthCheck
+	expected.Serves = len(expected.Ports) > 0 || check != nil && !check.Disable
+	w.services = append(w.services, expected)
+
+	w.names(s)
+	w.addresses(s)
+	w.image(s)
+	w.mounts(s)
+	s.Labels = w.labelled(s.Labels)
+	// Compose activates profiles by name; here is only what is active.
+	s.Profiles = nil
+	if s.Provider != nil {
+		w.m.warn("service %s is run by the provider %s, which may share it between sessions", s.Name, s.Provider.Type)
+	}
+	return nil
+}
+
+// waitedFor reports whether another service starts only after this one succeeded.
+func (w *rewriter) waitedFor(name string) bool {
+	for _, s := range w.project.Services {
+		if on, ok := s.DependsOn[name]; ok && on.Condition == types.ServiceConditionCompletedSuccessfully {
+			return true
+		}
+	}
+	return false
+}
+
+// ports puts the leases in the place of what the file publishes.
+func (w *rewriter) ports(s *types.ServiceConfig, expected *Service) error {
+	if hostNetwork(*s) {
+		w.m.warn("service %s uses the network of the host: its ports are not the session's own", s.Name)
+		return nil
+	}
+	if replicas(*s) > 1 {
+		for i := range s.Ports {
+			w.m.warn("service %s has %d containers: Docker chooses the host ports for %d", s.Name, replicas(*s), s.Ports[i].Target)
+			s.Ports[i].Published = ""
+		}
+		return nil
+	}
+	s.Ports = nil
+	for _, p := range w.m.publishedBy(w.m.project.Services[s.Name]) {
+		lease, ok := w.Leases[p.Name]
+		if !ok {
+			return fmt.Errorf("service %s publishes port %d (%s): %w", s.Name, p.Container, p.Name, ErrNoLease)
+		}
+		s.Ports = append(s.Ports, types.ServicePortConfig{
+			Mode: "ingress", HostIP: p.HostIP, Target: uint32(p.Container), Published: strconv.Itoa(lease), Protocol: p.Protocol,
+		})
+		expected.Ports = append(expected.Ports, Binding{Host: lease, Container: p.Container, Protocol: p.Protocol})
+	}
+	return nil
+}
+
+// names leaves the container's name to Compose. Others in its networks still find
+// it by the name in the file.
+func (w *rewriter) names(s *types.ServiceConfig) {
+	if s.ContainerName == "" {
+		return
+	}
+	for key, network := range s.Networks {
+		if network == nil {
+			network = &types.ServiceNetworkConfig{}
+		}
+		if !slices.Contains(network.Aliases, s.ContainerName) && s.ContainerName != s.Name {
+			network.Aliases = append(network.Aliases, s.ContainerName)
+		}
+		s.Networks[key] = network
+	}
+	s.ContainerName = ""
+}
+
+// sessionImages names the images that are built here, by what the file calls
+// them.
+func (w *rewriter) sessionImages() map[string]string {
+	images := map[string]string{}
+	for _, name := range w.m.Services() {
+		s := w.project.Services[name]
+		if s.Build == nil || s.Image == "" {
+			continue
+		}
+		if _, ok := images[s.Image]; !ok {
+			images[s.Image] = imageName(w.project.Name, name)
+		}
+	}
+	return images
+}
+
+// imageRuns finds what may not stand between two parts of an image's name.
+var imageRuns = regexp.MustCompile(`[^a-z0-9-]+`)
+
+// imageName is the name of the image that is built for a service. A service may be
+// called what an image may not.
+func imageName(project, service string) string {
+	plain := project + "-" + service
+	name := strings.Trim(imageRuns.ReplaceAllString(strings.ToLower(plain), "_"), "_-")
+	name = strings.NewReplacer("-_", "-", "_-", "-").Replace(name)
+	if name == plain {
+		return name
+	}
+	return fmt.Sprintf("%s-%x", name, sha256.Sum256([]byte(plain)))[:len(name)+9]
+}
+
+// image gives what is built a name of the session's own, so that two branches
+// never share a tag, and has others use it.
+func (w *rewriter) image(s *types.ServiceConfig) {
+	if own, ok := w.images[s.Image]; ok {
+		s.Image = own
+		// No registry has it.
+		s.PullPolicy, s.PullRefreshAfter = "", ""
+	}
+	if s.Build == nil {
+		return
+	}
+	s.Image = either(s.Image, imageName(w.project.Name, s.Name))
+	s.PullPolicy, s.PullRefreshAfter = "", ""
+	s.Build.Tags = nil
+	s.Build.Labels = w.labelled(s.Build.Labels)
+	for name, context := range s.Build.AdditionalContexts {
+		if image, ok := strings.CutPrefix(context, "docker-image://"); ok && w.images[image] != "" {
+			s.Build.AdditionalContexts[name] = "docker-image://" + w.images[image]
+		}
+	}
+}
+
+// labelled adds the session's labels to others.
+func (w *rewriter) labelled(labels types.Labels) types.Labels {
+	all := types.Labels{}
+	maps.Copy(all, labels)
+	maps.Copy(all, w.Labels)
+	return all
+}

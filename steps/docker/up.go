@@ -1,0 +1,162 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ecluse/steps/run"
+)
+
+// UpOptions are a project and what is to become of it.
+type UpOptions struct {
+	Project
+	// Session is the random id that everything is labelled with.
+	Session string
+	// Services are what must be there in the end.
+	Services []Service
+	// Timeout bounds the wait from the moment that all containers exist:
+	// pulling and building take as long as they take.
+	Timeout time.Duration
+	// Report is told of each change of a service's state. May be nil.
+	Report func(Status)
+}
+
+// Status is how a service is getting on.
+type Status struct {
+	Service string
+	// State in words: "starting", "healthy", "exited with status 0".
+	State string
+	// Ready: it is what it should be. Ready services of so many are ready.
+	Ready    bool
+	ReadyOf  int
+	Services int
+}
+
+const (
+	// pollFirst and pollMost are the pauses between two looks at the
+	// containers. Each look is two processes.
+	pollFirst = 200 * time.Millisecond
+	pollMost  = time.Second
+	// steady is how long a container without a health check must have run:
+	// the engine says "running" of one that dies at once, too.
+	steady = 700 * time.Millisecond
+)
+
+// Up starts the project and returns once every service is what it should be. An
+// error is a *ServiceError or *TimeoutError where a service is at fault. Either
+// way the daemon may go on for a while with what it was asked for.
+func (e *Engine) Up(ctx context.Context, o UpOptions) error {
+	if len(o.Services) == 0 {
+		return nil
+	}
+	command, err := e.composed(ctx, o.Project, "up", "--detach", "--remove-orphans", "--no-color")
+	if err != nil {
+		return err
+	}
+	before, err := e.containers(ctx, composeProject+"="+o.Name)
+	if err != nil {
+		return err
+	}
+	w := newWatch(o, before)
+	upCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- command.Run(upCtx) }()
+	verdict, err := e.watch(ctx, w, ended)
+	if !w.upEnded {
+		cancel()
+		<-ended
+	}
+	switch {
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case verdict != nil:
+		return e.explain(ctx, o, verdict)
+	case err != nil:
+		return e.blame(ctx, o, w, err)
+	default:
+		return nil
+	}
+}
+
+// watch looks at the containers until all is well (nil, nil), until a service
+// cannot become what it should be, or until Compose fails.
+func (e *Engine) watch(ctx context.Context, w *watch, ended <-chan error) (error, error) {
+	for pause := pollFirst; ; pause = min(pause*5/4, pollMost) {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case err := <-ended:
+			w.upEnded, ended = true, nil
+			if err != nil {
+				return nil, err
+			}
+		case <-time.After(pause):
+		}
+		list, err := e.containers(ctx, composeProject+"="+w.Name)
+		if err != nil {
+			return nil, err
+		}
+		verdict, ready := w.look(list, time.Now())
+		if verdict != nil || ready {
+			return verdict, nil
+		}
+	}
+}
+
+// blame turns a failure of Compose into that of a service, if one is to blame:
+// Compose waits for a dependency only to say that it failed.
+func (e *Engine) blame(ctx context.Context, o UpOptions, w *watch, err error) error {
+	err = meaning(err)
+	if !errors.Is(err, ErrUnreachable) {
+		if list, lookErr := e.containers(ctx, composeProject+"="+o.Name); lookErr == nil {
+			if verdict, _ := w.look(list, time.Now()); verdict != nil {
+				return e.explain(ctx, o, verdict)
+			}
+		}
+	}
+	return fmt.Errorf("start the services: %w", err)
+}
+
+// tailLines is how much of a service's log an error shows.
+const tailLines = 15
+
+// explain adds the end of the logs to what is said of services.
+func (e *Engine) explain(ctx context.Context, o UpOptions, verdict error) error {
+	var late *TimeoutError
+	var one *ServiceError
+	switch {
+	case errors.As(verdict, &late):
+		for _, s := range late.Waiting {
+			s.Tail = e.tail(ctx, o.Project, s.Service)
+		}
+	case errors.As(verdict, &one):
+		one.Tail = e.tail(ctx, o.Project, one.Service)
+	}
+	return verdict
+}
+
+// tail is the end of a service's log; nothing if it cannot be had.
+func (e *Engine) tail(ctx context.Context, p Project, service string) []string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	p.File = ""
+	command, err := e.composed(ctx, p, "logs", "--no-color", "--no-log-prefix", "--tail", fmt.Sprint(tailLines), service)
+	if err != nil {
+		return nil
+	}
+	out, err := run.Command(command).Output(ctx)
+	if err != nil {
+		return nil
+	}
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		if line = strings.TrimRight(line, " \r"); line != "" {
+			lines = append(lines, first(line, 300))
+		}
+	}
+	return lines[max(0, len(lines)-tailLines):]
+}

@@ -1,0 +1,66 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Verify looks, without changing anything, whether every service of a session is
+// there, is what it should be, carries the session's labels, and publishes its
+// leases and nothing else. The error says what is missing.
+func (e *Engine) Verify(ctx context.Context, o UpOptions) error {
+	if len(o.Services) == 0 {
+		return nil
+	}
+	list, err := e.containers(ctx, composeProject+"="+o.Name)
+	if err != nil {
+		return err
+	}
+	o.Timeout, o.Report = 0, nil
+	w := newWatch(o, nil)
+	w.upEnded = true
+	for _, s := range o.Services {
+		c := w.of(s, list, time.Now())
+		if !c.ready {
+			return &ServiceError{Service: s.Name, State: c.state, Probe: c.probe}
+		}
+		if err := published(s, list, o.Session); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// published compares what the containers of a service publish with its leases.
+func published(s Service, list []container, session string) error {
+	if s.Replicas != 1 {
+		return nil
+	}
+	for _, c := range list {
+		if c.service() != s.Name || c.Labels[LabelSession] != session || c.State.Status != "running" {
+			continue
+		}
+		want := map[string]bool{}
+		for _, b := range s.Ports {
+			key := portKey(b.Container, b.Protocol) + strconv.Itoa(b.Host)
+			want[key] = false
+		}
+		for inside, bindings := range c.Ports {
+			for _, b := range bindings {
+				key := inside + b.HostPort
+				if _, ok := want[key]; !ok {
+					return fmt.Errorf("service %s publishes %s at port %s, which is not leased", s.Name, inside, b.HostPort)
+				}
+				want[key] = true
+			}
+		}
+		for _, b := range s.Ports {
+			if !want[portKey(b.Container, b.Protocol)+strconv.Itoa(b.Host)] {
+				return fmt.Errorf("service %s does not publish %d/%s at port %d", s.Name, b.Container, b.Protocol, b.Host)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package docker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// watch judges, look by look, how the services of a project are getting on.
+type watch struct {
+	UpOptions
+	// old are containers that stood still before anything was started. What
+	// they say is of the past until Compose has ended.
+	old map[string]time.Time
+	// upEnded is set once Compose has done what it was asked for.
+	upEnded bool
+	// since is when a container was first seen running, by its id and start.
+	since map[string]time.Time
+	// complete is when all containers were there.
+	complete time.Time
+	told     map[string]string
+}
+
+func newWatch(o UpOptions, before []container) *watch {
+	w := &watch{UpOptions: o, old: map[string]time.Time{}, since: map[string]time.Time{}, told: map[string]string{}}
+	for _, c := range before {
+		if c.State.Status != "running" {
+			w.old[c.ID] = c.State.StartedAt
+		}
+	}
+	return w
+}
+
+// condition is what one look says of a service.
+type condition struct {
+	state string
+	ready bool
+	// failed: it will not become ready by waiting.
+	failed bool
+	probe  string
+	// missing: not all of its containers are there.
+	missing bool
+}
+
+// look judges what there is. The error is a service that failed, or says that
+// the time is over; ready is that everything is what it should be.
+func (w *watch) look(list []container, now time.Time) (verdict error, ready bool) {
+	conditions := make([]condition, len(w.Services))
+	readyOf, all := 0, true
+	for i, s := range w.Services {
+		conditions[i] = w.of(s, list, now)
+		if conditions[i].ready {
+			readyOf++
+		}
+		all = all && !conditions[i].missing
+	}
+	w.tell(conditions, readyOf)
+	for i, c := range conditions {
+		if c.failed {
+			return &ServiceError{Service: w.Services[i].Name, State: c.state, Probe: c.probe}, false
+		}
+	}
+	if all && w.complete.IsZero() {
+		w.complete = now
+	}
+	switch {
+	case readyOf == len(w.Services):
+		return nil, w.upEnded
+	case w.Timeout > 0 && !w.complete.IsZero() && now.Sub(w.complete) > w.Timeout:
+		late := &TimeoutError{After: w.Timeout}
+		for i, c := range conditions {
+			if !c.ready {
+				late.Waiting = append(late.Waiting, &ServiceError{Service: w.Services[i].Name, State: c.state, Probe: c.probe})
+			}
+		}
+		return late, false
+	default:
+		return nil, false
+	}
+}
+
+// tell reports what has changed.
+func (w *watch) tell(conditions []condition, readyOf int) {
+	for i, c := range conditions {
+		name := w.Services[i].Name
+		if w.told[name] == c.state || w.Report == nil {
+			continue
+		}
+		w.told[name] = c.state
+		w.Report(Status{Service: name, State: c.state, Ready: c.ready, ReadyOf: readyOf, Services: len(w.Services)})
+	}
+}
+
+// of judges one service by the worst of its containers.
+func (w *watch) of(s Service, list []container, now time.Time) condition {
+	var mine []container
+	for _, c := range list {
+		if c.service() == s.Name && c.Labels[LabelSession] == w.Session {
+			mine = append(mine, c)
+		}
+	}
+	if len(mine) < s.Replicas {
+		return condition{state: "not there yet", missing: true}
+	}
+	worst := condition{state: "not wanted", ready: true}
+	for _, c := range mine {
+		now := w.judge(s, c, now)
+		switch {
+		case now.failed:
+			return now
+		case worst.ready:
+			worst = now
+		}
+	}
+	return worst
+}
+
+// judge judges one container.
+func (w *watch) judge(s Service, c container, now time.Time) condition {
+	if started, known := w.old[c.ID]; known && !w.upEnded && started.Equal(c.State.StartedAt) {
+		return condition{state: "stopped"}
+	}
+	switch c.State.Status {
+	case "running":
+		return w.running(s, c, now)
+	case "exited", "dead":
+		return ended(s, c)
+	case "restarting":
+		return condition{state: fmt.Sprintf("restarting (it exited with status %d, %d times)", c.State.ExitCode, c.Restarts)}
+	default:
+		return condition{state: c.State.Status}
+	}
+}
+
+// running judges a container that runs.
+func (w *watch) running(s Service, c container, now time.Time) condition {
+	if s.Ends {
+		return condition{state: "running, and must end"}
+	}
+	if c.State.Health != nil {
+		switch c.State.Health.Status {
+		case "healthy":
+			return condition{state: "healthy", ready: true}
+		case "unhealthy":
+			return condition{state: "unhealthy", failed: true, probe: probe(c)}
+		case "starting":
+			return condition{state: "starting", probe: probe(c)}
+		}
+	}
+	key := c.ID + c.State.StartedAt.String()
+	if w.since[key].IsZero() {
+		w.since[key] = now
+	}
+	if w.Timeout > 0 && now.Sub(w.since[key]) < steady {
+		return condition{state: "started"}
+	}
+	return condition{state: "running", ready: true}
+}
+
+// ended judges a container that has ended and is not started again.
+func ended(s Service, c container) condition {
+	state := fmt.Sprintf("exited with status %d", c.State.ExitCode)
+	if c.State.OOMKilled {
+		state += ", out of memory"
+	}
+	if c.State.Error != "" {
+		state += ": " + c.State.Error
+	}
+	again := slices.Contains([]string{"always", "unless-stopped"}, c.Restart.Name)
+	ends := s.Ends || !s.Serves && c.State.Health == nil && !again
+	switch {
+	case c.State.ExitCode == 0 && ends:
+		return condition{state: state, ready: true}
+	case again:
+		return condition{state: state}
+	default:
+		return condition{state: state, failed: true, probe: probe(c)}
+	}
+}
+
+// probe is what the last health check said.
+func probe(c container) string {
+	if c.State.Health == nil || len(c.State.Health.Log) == 0 {
+		return ""
+	}
+	last := c.State.Health.Log[len(c.State.Health.Log)-1]
+	text := strings.Join(strings.Fields(last.Output), " ")
+	return strings.TrimSpace(fmt.Sprintf("status %d %s", last.ExitCode, first(text, 200)))
+}
