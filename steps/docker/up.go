@@ -118,7 +118,26 @@ func (e *Engine) blame(ctx context.Context, o UpOptions, w *watch, err error) er
 			}
 		}
 	}
-	return fmt.Errorf("start the services: %w", err)
+	return fmt.Errorf("start the services: %w", brief(err))
+}
+
+// brief leaves of what Compose wrote what the engine answered, if that was the
+// matter. The rest is in the log.
+func brief(err error) error {
+	const answer = "Error response from daemon:"
+	text := said(err)
+	at := strings.LastIndex(text, answer)
+	if at < 0 || errors.Is(err, ErrUnreachable) {
+		return err
+	}
+	line, _, _ := strings.Cut(text[at+len(answer):], "\n")
+	why := error(worded{text: "docker says: " + strings.TrimSpace(line), err: err})
+	for _, known := range []error{ErrPool, ErrPortTaken} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", known, why)
+		}
+	}
+	return why
 }
 
 // tailLines is how much of a service's log an error shows.
