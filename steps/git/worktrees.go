@@ -219,3 +219,24 @@ func isFile(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode().IsRegular()
 }
+
+// Same reports whether two paths name the same place, whatever links lead to it.
+func Same(a, b string) bool { return place(a) == place(b) }
+
+// Tracked reports whether a file of a worktree is in its index.
+func (r Repo) Tracked(ctx context.Context, path, name string) (bool, error) {
+	out, err := call{dir: path, args: []string{"ls-files", "-z", "--", name}}.output(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look whether %s is tracked: %w", name, err)
+	}
+	return len(out) > 0, nil
+}
+
+// GiveBack makes a file of a worktree what its index says, and takes it for
+// unchanged again.
+func (r Repo) GiveBack(ctx context.Context, path, name string) error {
+	if _, err := (call{dir: path, args: []string{"checkout-index", "--quiet", "--force", "--index", "--", name}}).output(ctx); err != nil {
+		return fmt.Errorf("give %s back: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,330 @@
+package steps
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps/docker"
+)
+
+// compose runs the services of the worktree's compose file in a project of the
+// session's own.
+type compose struct{ *Target }
+
+var (
+	_ saga.Step     = compose{}
+	_ saga.Verifier = compose{}
+)
+
+// composeStep is the step's name.
+const composeStep = "compose"
+
+const (
+	// composeTimeout is how long the services may take to get healthy once all
+	// are there.
+	composeTimeout = 5 * time.Minute
+	// buildTimeout bounds what comes before: pulling and building.
+	buildTimeout = 2 * time.Hour
+	// composeDown bounds a teardown. Services may ask for time to stop.
+	composeDown = 10 * time.Minute
+)
+
+// composeFact is what the step must know to compensate when the worktree, the
+// compose file and the configuration are gone. It is saved before the step acts.
+type composeFact struct {
+	// Project is the name of the compose project, File its private file.
+	Project string `json:"project"`
+	File    string `json:"file"`
+	// Run is the run that made it first. It is on the labels of everything,
+	// which must not change: Compose makes anew what has other labels.
+	Run string `json:"run"`
+	// Prior are volumes that an earlier session of the name left on purpose.
+	Prior []string `json:"prior,omitempty"`
+	// Services are what must be there once it is up.
+	Services []docker.Service `json:"services"`
+	// Up is set once they were. Until then the engine may be at work for a
+	// client that was killed.
+	Up bool `json:"up,omitempty"`
+}
+
+// composeFactKey is the fact's key.
+const composeFactKey = "compose"
+
+func planCompose(p *planner) {
+	if p.cfg.Mode == ModeHost {
+		return
+	}
+	what := "all services"
+	if p.cfg.Mode == ModeHybrid {
+		what = "data services"
+	}
+	file := p.cfg.Compose.File
+	if file == "" {
+		file = "the compose file"
+	}
+	p.add(saga.Spec{
+		Name: composeStep, Kind: "compose", Cause: what + " of " + file,
+		Does:    "docker compose up in a project of the session's own, wait until healthy",
+		Reverts: "remove containers, networks, volumes and built images by label, verify that none is left",
+		Policy: saga.Policy{
+			Timeout: buildTimeout + or(p.cfg.Compose.Timeout, composeTimeout), CompensateTimeout: composeDown,
+			CompensateRetries: 2, Backoff: time.Second,
+		},
+	})
+}
+
+func newCompose(t *Target, _ saga.Spec) saga.Step { return compose{t} }
+
+// Do writes the private compose file and brings its services up.
+func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
+	engine, err := docker.Open(ctx)
+	if err != nil {
+		return err
+	}
+	fact, known, err := c.fact(a)
+	if err != nil {
+		return err
+	}
+	if !known {
+		if fact, err = c.decide(ctx, engine); err != nil {
+			return err
+		}
+	}
+	made, err := c.rewrite(ctx, fact)
+	if err != nil {
+		return saga.Permanent(err)
+	}
+	for _, warning := range made.Warnings {
+		a.Warn("%s", warning)
+	}
+	fact.Services, fact.Up = made.Services, false
+	if err := a.Save(composeFactKey, fact); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the session's folder: %w", err)
+	}
+	if err := renameio.WriteFile(fact.File, made.File, 0o600); err != nil {
+		return fmt.Errorf("write the session's compose file: %w", err)
+	}
+	up := c.upOptions(fact, made.Env)
+	up.Report = func(s docker.Status) { a.Report("%s is %s (%d of %d ready)", s.Service, s.State, s.ReadyOf, s.Services) }
+	if err := engine.Up(ctx, up); err != nil {
+		return err
+	}
+	fact.Up = true
+	return a.Save(composeFactKey, fact)
+}
+
+// decide looks at what is there before anything is made.
+func (c compose) decide(ctx context.Context, engine *docker.Engine) (composeFact, error) {
+	s := c.Session()
+	fact := composeFact{Project: Project(c.Config, s), File: filepath.Join(c.Dir, "compose.yaml"), Run: s.Run.ID}
+	there, err := engine.Of(ctx, fact.Project)
+	for _, volume := range there.Volumes {
+		fact.Prior = append(fact.Prior, volume.Name)
+	}
+	return fact, err
+}
+
+// rewrite makes the private compose file.
+func (c compose) rewrite(ctx context.Context, fact composeFact) (*docker.Rewritten, error) {
+	model, err := c.model(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	s := c.Session()
+	return model.Rewrite(docker.Rewriting{Leases: s.Ports, Labels: map[string]string{
+		docker.LabelRepo: s.Repo, docker.LabelSession: s.ID, docker.LabelSlug: s.Slug,
+		docker.LabelSlot: strconv.Itoa(s.Slot), docker.LabelRun: fact.Run,
+	}})
+}
+
+// upOptions are what the engine needs to know of the session.
+func (c compose) upOptions(fact composeFact, env []string) docker.UpOptions {
+	return docker.UpOptions{
+		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: c.Session().Worktree, Env: env},
+		Session: c.Session().ID, Services: fact.Services, Timeout: or(c.Config.Compose.Timeout, composeTimeout),
+	}
+}
+
+// Verify looks whether the services are up, and still what the worktree's compose
+// file says.
+func (c compose) Verify(ctx context.Context, a *saga.Attempt) error {
+	fact, known, err := c.fact(a)
+	switch {
+	case err != nil:
+		return err
+	case !known || !fact.Up:
+		return errors.New("the services were not up yet")
+	}
+	made, err := c.rewrite(ctx, fact)
+	if err != nil {
+		return err
+	}
+	have, err := os.ReadFile(fact.File)
+	if err != nil {
+		return fmt.Errorf("read the session's compose file: %w", err)
+	}
+	if !bytes.Equal(have, made.File) {
+		return errors.New("the compose file has changed since the services were started")
+	}
+	engine, err := docker.Open(ctx)
+	if err != nil {
+		return err
+	}
+	return engine.Verify(ctx, c.upOptions(fact, nil))
+}
+
+// Compensate removes what Do made, and what belongs to the project. It needs
+// neither worktree nor compose file.
+func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
+	fact, known, err := c.fact(a)
+	if err != nil || !known {
+		return err
+	}
+	s := c.Session()
+	if a.Reverting && fact.Run != s.Run.ID {
+		// A repair failed. What it found stays as it is: the data that is in
+		// the volumes was there before it.
+		return nil
+	}
+	engine, err := docker.Open(ctx)
+	if err != nil {
+		return err
+	}
+	down := docker.DownOptions{
+		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: s.Worktree},
+		Session: s.ID, KeepVolumes: c.Options().KeepVolumes, Doubt: !fact.Up,
+	}
+	if !s.Settled && s.Run.Verb != session.VerbDown {
+		down.Keep = fact.Prior
+	}
+	kept, err := engine.Down(ctx, down)
+	if err != nil {
+		return err
+	}
+	if len(kept) > 0 {
+		a.Report("kept volumes: %s", strings.Join(kept, ", "))
+	}
+	return remove(fact.File)
+}
+
+// fact loads what an earlier attempt saved.
+func (c compose) fact(a *saga.Attempt) (composeFact, bool, error) {
+	var fact composeFact
+	known, err := a.Load(composeFactKey, &fact)
+	return fact, known, err
+}
+
+// model reads the compose file of the worktree, with the services that run in
+// Docker in this mode. Shallow leaves their env files unread.
+func (t *Target) model(ctx context.Context, shallow bool) (*docker.Model, error) {
+	vars, err := t.composeVars()
+	if err != nil {
+		return nil, err
+	}
+	s, cfg := t.Session(), t.Config
+	opts := docker.LoadOptions{
+		Dir: s.Worktree, Project: Project(cfg, s), Profiles: cfg.Compose.Profiles, EnvFile: t.dotEnv(),
+		Env: vars, Shallow: shallow, Publish: cfg.publish(),
+	}
+	if cfg.Compose.File != "" {
+		opts.Files = []string{cfg.Compose.File}
+	}
+	model, err := docker.Load(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	selection, err := cfg.selection(model)
+	if err != nil {
+		return nil, err
+	}
+	return model.Select(selection)
+}
+
+// composeVars are what variables in the compose file may refer to. Before all
+// ports are leased [env] cannot be worked out yet.
+func (t *Target) composeVars() (map[string]string, error) {
+	if vars, err := Environment(t.Config, t.Session()); err == nil {
+		return vars, nil
+	}
+	cfg := t.Config
+	cfg.Env = nil
+	return Environment(cfg, t.Session())
+}
+
+// dotEnv is the .env that the worktree has, or will inherit. Empty is its own.
+func (t *Target) dotEnv() string {
+	s := t.Session()
+	if exists(filepath.Join(s.Worktree, ".env")) {
+		return ""
+	}
+	from := filepath.Join(s.Root, ".env")
+	for _, entry := range t.Config.InheritEnv {
+		if filepath.Clean(entry.Value.File) == ".env" && exists(from) {
+			return from
+		}
+	}
+	return ""
+}
+
+// publish is what the configuration says of the ports of compose services.
+func (c Config) publish() []docker.Publish {
+	var list []docker.Publish
+	for _, s := range c.Services {
+		if s.native() {
+			continue
+		}
+		list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase()})
+		for i, extra := range s.ExtraPorts {
+			inside := extra.ContainerPort
+			if inside == 0 {
+				inside = extra.BasePort
+			}
+			list = append(list, docker.Publish{Service: s.Name, Container: inside, Name: s.extraName(i), Base: extra.BasePort})
+		}
+	}
+	return list
+}
+
+// selection is the part of the services that runs in Docker. In hybrid mode it is
+// those that the configuration names, else all but the one that is labelled as the
+// application.
+func (c Config) selection(model *docker.Model) (docker.Selection, error) {
+	var named []string
+	for _, s := range c.Services {
+		if s.native() {
+			continue
+		}
+		named = append(named, s.Name)
+		if !slices.Contains(model.Services(), s.Name) && c.Mode != ModeHybrid {
+			return docker.Selection{}, fmt.Errorf("service %s (run = \"docker\" in .ecluse.toml) is not in the compose file, which has: %s",
+				s.Name, strings.Join(model.Services(), ", "))
+		}
+	}
+	switch {
+	case c.Mode != ModeHybrid:
+		return docker.Selection{}, nil
+	case len(named) > 0:
+		return docker.Selection{Only: named}, nil
+	default:
+		return docker.Selection{Without: model.Labelled(c.AppLabel, c.AppLabelValue)}, nil
+	}
+}
+
+// mark tells repositories apart in names that are the machine's.
+func mark(repo string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(repo)))[:8] }

@@ -1,0 +1,199 @@
+package steps
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ecluse/saga"
+	"ecluse/steps/dotenv"
+	"ecluse/steps/git"
+)
+
+// EnvFile is the session's environment file, in its worktree.
+const EnvFile = ".env.ecluse"
+
+// env carries files of the main worktree over and writes [EnvFile].
+type env struct{ *Target }
+
+var (
+	_ saga.Step     = env{}
+	_ saga.Verifier = env{}
+)
+
+func planEnv(p *planner) {
+	p.add(saga.Spec{
+		Name: "env", Kind: "env", Cause: "every session has one",
+		Does: "inherit files, write " + EnvFile, Reverts: "remove both",
+		Policy: saga.Policy{Timeout: 10 * time.Minute, CompensateTimeout: 10 * time.Minute},
+	})
+}
+
+func newEnv(t *Target, _ saga.Spec) saga.Step { return env{t} }
+
+// Do writes the files.
+func (e env) Do(ctx context.Context, a *saga.Attempt) error {
+	s := e.Session()
+	vars, err := Environment(e.Config, s)
+	if err != nil {
+		return saga.Permanent(err)
+	}
+	repo, err := git.Open(ctx, s.Root)
+	if err != nil {
+		return err
+	}
+	if err := repo.Exclude(ctx, "/"+EnvFile); err != nil {
+		return err
+	}
+	if err := e.inherit(ctx, repo, a); err != nil {
+		return err
+	}
+	return dotenv.Write(filepath.Join(s.Worktree, EnvFile), vars)
+}
+
+// inherit makes the links and copies. What it makes it notes before: what was
+// there, or what the branch tracks, is not ours.
+func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error {
+	made := map[string]inherited{}
+	if _, err := a.Load("made", &made); err != nil {
+		return err
+	}
+	h, err := openHeritage(e.Session())
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	for _, entry := range e.Config.InheritEnv {
+		name := filepath.Clean(entry.Value.File)
+		act, err := h.look(name, entry.Value.Mode)
+		if err != nil {
+			return fmt.Errorf("inherit %s: %w", name, err)
+		}
+		if act == replaceLink {
+			tracked, err := repo.Tracked(ctx, h.worktree.Name(), name)
+			if err != nil {
+				return err
+			}
+			if tracked {
+				act = leave
+			}
+		}
+		if act == leave {
+			continue
+		}
+		note, err := h.note(name, entry.Value.Mode)
+		if err != nil {
+			return fmt.Errorf("inherit %s: %w", name, err)
+		}
+		if have, ok := made[name]; !ok || have != note {
+			made[name] = note
+			if err := a.Save("made", made); err != nil {
+				return err
+			}
+		}
+		how, err := h.carry(ctx, name, entry.Value.Mode)
+		if err != nil {
+			return fmt.Errorf("inherit %s: %w", name, err)
+		}
+		a.Report("inherited %s (%s)", name, how)
+	}
+	return nil
+}
+
+// Verify looks whether the files are there and say what they should.
+func (e env) Verify(_ context.Context, _ *saga.Attempt) error {
+	s := e.Session()
+	vars, err := Environment(e.Config, s)
+	if err != nil {
+		return err
+	}
+	want, err := dotenv.Marshal(vars)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.Worktree, EnvFile)
+	have, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(have, want) {
+		return fmt.Errorf("%s was changed", path)
+	}
+	h, err := openHeritage(s)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	for _, entry := range e.Config.InheritEnv {
+		name := filepath.Clean(entry.Value.File)
+		act, err := h.look(name, entry.Value.Mode)
+		if err != nil {
+			return fmt.Errorf("inherit %s: %w", name, err)
+		}
+		if act == create {
+			return fmt.Errorf("%s is missing in %s", name, s.Worktree)
+		}
+	}
+	return nil
+}
+
+// Compensate removes what Do made. A copy that was changed since is the user's.
+func (e env) Compensate(ctx context.Context, a *saga.Attempt) error {
+	s := e.Session()
+	made := map[string]inherited{}
+	if _, err := a.Load("made", &made); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.Worktree); errors.Is(err, fs.ErrNotExist) {
+		return nil // all of it went with the worktree
+	}
+	h, err := openHeritage(s)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	for name, note := range made {
+		if err := h.drop(name, note); err != nil {
+			return fmt.Errorf("remove inherited %s: %w", name, err)
+		}
+	}
+	if err := dotenv.Remove(filepath.Join(s.Worktree, EnvFile)); err != nil {
+		return err
+	}
+	return e.giveBack(ctx)
+}
+
+// giveBack puts back an EnvFile that somebody committed: without it the worktree
+// would seem to have work that is to be saved.
+func (e env) giveBack(ctx context.Context) error {
+	s := e.Session()
+	repo, err := git.Open(ctx, s.Root)
+	if err != nil {
+		return err
+	}
+	tracked, err := repo.Tracked(ctx, s.Worktree, EnvFile)
+	if err != nil || !tracked {
+		// A worktree that is damaged is for its own step to judge.
+		return ctx.Err()
+	}
+	return repo.GiveBack(ctx, s.Worktree, EnvFile)
+}
+
+// remove removes a file that may be gone.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
+}
+
+// exists reports whether something is at path, be it a link that leads nowhere.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

@@ -1,0 +1,25 @@
+package steps
+
+import (
+	"encoding/json"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+)
+
+// Dead names the services of a session whose processes are gone, from what is
+// recorded and from /proc alone: no program is run.
+func Dead(s session.Session) []string {
+	var names []string
+	for i, spec := range s.Plan.Steps {
+		state := s.Progress.Steps[i]
+		if spec.Kind != "service" || state.Phase != saga.Done {
+			continue
+		}
+		var fact serviceFact
+		if json.Unmarshal(state.Facts[factProcess], &fact) != nil || !fact.ID.Alive() {
+			names = append(names, serviceName(spec))
+		}
+	}
+	return names
+}

@@ -1,0 +1,144 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps/docker"
+	"ecluse/steps/port"
+)
+
+// ports leases what the compose file of the worktree publishes. The ports of
+// the services in the configuration were leased together with the slot; these
+// are known only now, because the file is the branch's own.
+type ports struct{ *Target }
+
+var (
+	_ saga.Step     = ports{}
+	_ saga.Verifier = ports{}
+)
+
+func planPorts(p *planner) {
+	if p.cfg.Mode == ModeHost {
+		return
+	}
+	p.add(saga.Spec{
+		Name: "ports", Kind: "ports", Cause: "ports published in the compose file",
+		Does: "lease a port for each", Reverts: "nothing: leases end with the session",
+		Policy: saga.Policy{Timeout: time.Minute, CompensateTimeout: time.Minute},
+	})
+}
+
+func newPorts(t *Target, _ saga.Spec) saga.Step { return ports{t} }
+
+// Do leases a port for everything that is published and has none yet.
+func (p ports) Do(ctx context.Context, _ *saga.Attempt) error {
+	// The env files of the services are made only in the next step.
+	model, err := p.model(ctx, true)
+	if err != nil {
+		return saga.Permanent(err)
+	}
+	taken, err := docker.PublishedPorts(ctx)
+	if err != nil {
+		return err
+	}
+	wants := p.Config.unleased(model.Published(), p.Session(), taken)
+	if len(wants) == 0 {
+		return nil
+	}
+	_, err = p.Lease(wants)
+	return err
+}
+
+// Verify looks whether everything that is published has its lease.
+func (p ports) Verify(ctx context.Context, _ *saga.Attempt) error {
+	model, err := p.model(ctx, true)
+	if err != nil {
+		return err
+	}
+	return leasesOf(model, p.Session().Ports)
+}
+
+// Compensate has nothing to do: the leases end with the session's row.
+func (p ports) Compensate(context.Context, *saga.Attempt) error { return nil }
+
+// unleased lists what the session must still lease. Ports that share a lease must
+// all be free.
+func (c Config) unleased(list []docker.Published, s session.Session, taken map[int]string) []session.Want {
+	var names []string
+	bases, free := map[string]int{}, map[string][]func(int) bool{}
+	for _, p := range list {
+		if _, leased := s.Ports[p.Name]; leased {
+			continue
+		}
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+			bases[p.Name] = p.Base
+			if p.Base == 0 {
+				bases[p.Name] = p.Container
+			}
+		}
+		if p.Protocol == "udp" {
+			free[p.Name] = append(free[p.Name], port.FreeUDP)
+		} else {
+			free[p.Name] = append(free[p.Name], port.Free)
+		}
+	}
+	var wants []session.Want
+	for _, name := range names {
+		wants = append(wants, c.want(name, bases[name], s.Slot, taken, free[name]...))
+	}
+	return wants
+}
+
+// want lists the ports that a lease may take for a slot, without those that are
+// taken on the machine.
+func (c Config) want(name string, base, slot int, taken map[int]string, free ...func(int) bool) session.Want {
+	search := c.PortSearchRange
+	if c.StrictPort {
+		search = 0
+	}
+	want := session.Want{Name: name}
+	for _, candidate := range port.Candidates(base, slot, c.SlotStride, c.MaxSlots, search) {
+		_, published := taken[candidate]
+		if !published && !slices.ContainsFunc(free, func(is func(int) bool) bool { return !is(candidate) }) {
+			want.Candidates = append(want.Candidates, candidate)
+		}
+	}
+	return want
+}
+
+// Wants lists the ports that a new session of a slot needs for the native services
+// of its configuration. Where Docker will be needed, the ports that it publishes
+// are not free; the error wraps [docker.ErrMissing] or [docker.ErrUnreachable].
+func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
+	var taken map[int]string
+	if cfg.Mode != ModeHost {
+		var err error
+		if taken, err = docker.PublishedPorts(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var wants []session.Want
+	for _, s := range cfg.natives() {
+		wants = append(wants, cfg.want(s.Name, s.hostBase(), slot, taken, port.Free))
+		for i, extra := range s.ExtraPorts {
+			wants = append(wants, cfg.want(s.extraName(i), extra.BasePort, slot, taken, port.Free))
+		}
+	}
+	return wants, nil
+}
+
+// leasesOf reports what is published and has no lease.
+func leasesOf(model *docker.Model, leases map[string]int) error {
+	for _, p := range model.Published() {
+		if leases[p.Name] == 0 {
+			return fmt.Errorf("service %s publishes port %d (%s): %w", p.Service, p.Container, p.Name, docker.ErrNoLease)
+		}
+	}
+	return nil
+}

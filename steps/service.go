@@ -1,0 +1,257 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ecluse/saga"
+	"ecluse/steps/dotenv"
+	"ecluse/steps/port"
+	"ecluse/steps/proc"
+	"ecluse/steps/run"
+)
+
+// service starts a native service and waits until it is ready. The service
+// belongs to no terminal and outlives ecluse.
+type service struct {
+	*Target
+	spec Service
+	step string
+}
+
+var (
+	_ saga.Step     = service{}
+	_ saga.Verifier = service{}
+)
+
+// servicePrefix begins the names of the steps.
+const servicePrefix = "service:"
+
+// planServices adds the native services that have a command, side by side.
+func planServices(p *planner) {
+	var specs []saga.Spec
+	for _, s := range p.cfg.Services {
+		if !s.native() || s.Command == "" {
+			continue
+		}
+		specs = append(specs, saga.Spec{
+			Name: servicePrefix + s.Name, Kind: "service", Cause: "service " + s.Name + " in .ecluse.toml",
+			Does: "start " + s.Command + ", wait until it is ready", Reverts: "stop it and all that it started",
+			Policy: saga.Policy{
+				Timeout:           or(s.Ready.Timeout, readyTimeout) + time.Minute,
+				CompensateTimeout: 2 * time.Minute, CompensateRetries: 2, Backoff: time.Second,
+			},
+		})
+	}
+	p.add(specs...)
+}
+
+// serviceName is the service of a step.
+func serviceName(spec saga.Spec) string { return strings.TrimPrefix(spec.Name, servicePrefix) }
+
+func newService(t *Target, spec saga.Spec) saga.Step {
+	name := serviceName(spec)
+	for _, s := range t.Config.Services {
+		if s.Name == name {
+			return service{t, s, spec.Name}
+		}
+	}
+	return service{t, Service{Name: name}, spec.Name}
+}
+
+// factProcess is the key of a [serviceFact].
+const factProcess = "process"
+
+// serviceFact is the identity of a service's process, on disk before the
+// service's command begins.
+type serviceFact struct {
+	proc.ID
+	// Run that started it.
+	Run string `json:"run"`
+	// Log that it writes to, from the byte Offset on.
+	Log    string `json:"log"`
+	Offset int64  `json:"offset"`
+}
+
+// Do starts the service, or goes on waiting for one that this run had started
+// when it was cut off.
+func (s service) Do(ctx context.Context, a *saga.Attempt) error {
+	vars, err := s.environ()
+	if err != nil {
+		return err
+	}
+	var fact serviceFact
+	if _, err := a.Load(factProcess, &fact); err != nil {
+		return err
+	}
+	if fact.Run == s.Session().Run.ID && fact.Alive() {
+		a.Report("process %d is running already", fact.PID)
+		return s.await(ctx, fact, vars, exitOf(ctx, fact.ID))
+	}
+	if err := s.stop(ctx, fact); err != nil {
+		return err
+	}
+	if err := s.portsFree(); err != nil {
+		return err
+	}
+	fact, exited, err := s.start(ctx, a, vars)
+	if err != nil {
+		return err
+	}
+	return s.await(ctx, fact, vars, exited)
+}
+
+// start starts the command; its identity is saved before the command begins.
+func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]string) (serviceFact, <-chan error, error) {
+	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return serviceFact{}, nil, fmt.Errorf("open the log of service %s: %w", s.spec.Name, err)
+	}
+	defer log.Close()
+	size, err := log.Seek(0, 2)
+	if err != nil {
+		return serviceFact{}, nil, fmt.Errorf("measure the log of service %s: %w", s.spec.Name, err)
+	}
+	env := append(os.Environ(), list(vars)...)
+	pending, err := proc.Start(ctx, proc.Spec{
+		Dir: s.Session().Worktree, Command: s.spec.Command, Log: log,
+		Env: append(env, run.From(ctx).Env...),
+	})
+	if err != nil {
+		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
+	}
+	fact := serviceFact{ID: pending.ID, Run: s.Session().Run.ID, Log: s.LogFile, Offset: size}
+	if err := a.Save(factProcess, fact); err != nil {
+		pending.Abort()
+		return serviceFact{}, nil, err
+	}
+	if err := pending.Go(); err != nil {
+		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
+	}
+	return fact, endOf(pending), nil
+}
+
+// environ is what the service sees: the session's variables, then the files
+// `.env`, `.env.local` and `.env.ecluse` of the worktree, the later the stronger.
+func (s service) environ() (map[string]string, error) {
+	vars, err := Environment(s.Config, s.Session())
+	if err != nil {
+		return nil, saga.Permanent(err)
+	}
+	for _, name := range []string{".env", ".env.local", EnvFile} {
+		path := filepath.Join(s.Session().Worktree, name)
+		data, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the environment of service %s: %w", s.spec.Name, err)
+		}
+		parsed, err := dotenv.Parse(data)
+		if err != nil {
+			return nil, saga.Permanent(fmt.Errorf("read %s: %w", path, err))
+		}
+		for key, value := range parsed {
+			vars[key] = value
+		}
+	}
+	return vars, nil
+}
+
+// portsFree makes sure that what answers at the service's ports will be the
+// service.
+func (s service) portsFree() error {
+	names := []string{s.spec.Name}
+	for i := range s.spec.ExtraPorts {
+		names = append(names, s.spec.extraName(i))
+	}
+	for _, name := range names {
+		number, leased := s.Session().Ports[name]
+		if !leased || port.Free(number) {
+			continue
+		}
+		by := "another program"
+		if ids := proc.Listener(number); len(ids) > 0 {
+			by = proc.Describe(ids[0])
+		}
+		return saga.Permanent(fmt.Errorf("port %d, leased for %s, was taken by %s; stop that, or run `ecluse down %s` and `ecluse up %s` to lease another",
+			number, name, by, s.Session().Slug, s.Session().Branch))
+	}
+	return nil
+}
+
+// Verify looks whether the service runs and answers.
+func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
+	var fact serviceFact
+	known, err := a.Load(factProcess, &fact)
+	if err != nil {
+		return err
+	}
+	if !known || !fact.Alive() {
+		return fmt.Errorf("service %s is not running", s.spec.Name)
+	}
+	vars, err := s.environ()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, verifyPatience)
+	defer cancel()
+	return s.probe(fact, vars).await(ctx, exitOf(ctx, fact.ID))
+}
+
+// Compensate stops the service and everything that it started.
+func (s service) Compensate(ctx context.Context, a *saga.Attempt) error {
+	var fact serviceFact
+	if _, err := a.Load(factProcess, &fact); err != nil {
+		return err
+	}
+	return s.stop(ctx, fact)
+}
+
+// stop ends the processes that are the service's: those in its group, and those
+// that left it but carry its mark.
+func (s service) stop(ctx context.Context, fact serviceFact) error {
+	find := proc.Family(fact.ID, marks(s.Session(), s.step)...)
+	if err := proc.Stop(ctx, grace, find); err != nil {
+		return fmt.Errorf("stop service %s: %w", s.spec.Name, err)
+	}
+	return nil
+}
+
+// await waits until the service is ready, or says why it is not.
+func (s service) await(ctx context.Context, fact serviceFact, vars map[string]string, exited <-chan error) error {
+	limit := or(s.spec.Ready.Timeout, readyTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
+	defer cancel()
+	err := s.probe(fact, vars).await(ctx, exited)
+	if err == nil {
+		return nil
+	}
+	text := fmt.Sprintf("service %s", s.spec.Name)
+	if wrong := s.listensElsewhere(fact); wrong != "" {
+		return fmt.Errorf("%s: %w; %s", text, err, wrong)
+	}
+	if tail := run.Tail(fact.Log, fact.Offset); tail != "" {
+		return fmt.Errorf("%s: %w; its last words: %s", text, err, tail)
+	}
+	return fmt.Errorf("%s: %w", text, err)
+}
+
+// listensElsewhere tells of the most common mistake: a command that does not
+// take the port that it is given.
+func (s service) listensElsewhere(fact serviceFact) string {
+	tree := proc.Tree(fact.ID)
+	want := s.Session().Ports[s.spec.Name]
+	for _, have := range proc.Listening(tree) {
+		if have != want {
+			return fmt.Sprintf("it listens on port %d, not on %d: its command must take the port from $PORT or ${ECLUSE_%s_PORT}",
+				have, want, envKey(s.spec.Name))
+		}
+	}
+	return ""
+}

@@ -1,0 +1,282 @@
+package steps
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ecluse/steps/config"
+)
+
+// The modes of a repository: where its services run.
+const (
+	ModeContainer = "container" // every service in Docker Compose
+	ModeHost      = "host"      // every service native
+	ModeHybrid    = "hybrid"    // data services in Compose, the rest native
+)
+
+// Where a service runs; none means native.
+const (
+	runNative = "native"
+	runDocker = "docker"
+)
+
+// Config is `.ecluse.toml`. The struct is the registry of what can be
+// configured: its field names are the keys and its comments their meaning. It is
+// also what a session keeps of the configuration that it was made from.
+type Config struct {
+	// Mode says where services run: container, host or hybrid. It has no
+	// default.
+	Mode string `toml:"mode" json:"mode"`
+	// MaxSlots is how many sessions the repository may have at once, 1 to 255.
+	MaxSlots int `toml:"max_slots" json:"max_slots"`
+	// Prefix begins the name of every compose project: a-z, 0-9, - and _.
+	Prefix string `toml:"prefix" json:"prefix"`
+	// WorktreeDir is where worktrees are made, relative to the main worktree. It
+	// may lie beside it: "../worktrees".
+	WorktreeDir string `toml:"worktree_dir" json:"worktree_dir"`
+	// AppLabel and AppLabelValue mark, in hybrid mode, the compose service that
+	// is the application and runs natively.
+	AppLabel      string `toml:"app_label" json:"app_label"`
+	AppLabelValue string `toml:"app_label_value" json:"app_label_value"`
+	// StrictPort fails instead of searching when a port is taken.
+	StrictPort bool `toml:"strict_port" json:"strict_port"`
+	// PortSearchRange is how many further ports are tried for a service, each
+	// max_slots * slot_stride from the one before; 0 to 255.
+	PortSearchRange int `toml:"port_search_range" json:"port_search_range"`
+	// SlotStride is the distance between the ports of neighbouring slots, 1 to
+	// 255; 0 is understood as 1.
+	SlotStride int `toml:"slot_stride" json:"slot_stride"`
+	// InheritEnv lists files and folders of the main worktree that a session
+	// gets; one that is missing there is left out. An entry is a path or a table.
+	InheritEnv []config.OneOrTable[Inherit] `toml:"inherit_env" json:"inherit_env"`
+	// Env adds variables; values may refer to others as ${NAME}, and $$ is a
+	// dollar.
+	Env map[string]string `toml:"env" json:"env,omitempty"`
+	// Hooks are commands around the steps of an up and a down, each a string or
+	// a table.
+	Hooks Hooks `toml:"hooks" json:"hooks"`
+	// Services are what runs, or what needs a port.
+	Services []Service `toml:"services" json:"services,omitempty"`
+	// Compose says how the compose file is used.
+	Compose Compose `toml:"compose" json:"compose"`
+}
+
+// Inherit is one file or folder of the main worktree that a session gets.
+type Inherit struct {
+	// File is its path, relative to both worktrees.
+	File string `toml:"file" json:"file"`
+	// Mode is symlink (the default), copy, or reflink: a copy that shares its
+	// blocks until one side changes them, where the file system can.
+	Mode string `toml:"mode" json:"mode,omitempty"`
+}
+
+// Scalar lets a plain string stand for the table.
+func (i *Inherit) Scalar(file string) error {
+	*i = Inherit{File: file}
+	return nil
+}
+
+// Hooks are the five commands of a session's life. pre_up and post_down mirror
+// each other, and so do post_up and pre_down: the second compensates the first.
+type Hooks struct {
+	// PreUp runs first, in the main worktree.
+	PreUp *config.OneOrTable[Hook] `toml:"pre_up" json:"pre_up,omitempty"`
+	// PreSpawn runs in the worktree, before native services start.
+	PreSpawn *config.OneOrTable[Hook] `toml:"pre_spawn" json:"pre_spawn,omitempty"`
+	// PostUp runs in the worktree, after everything is up.
+	PostUp *config.OneOrTable[Hook] `toml:"post_up" json:"post_up,omitempty"`
+	// PreDown runs in the worktree, before anything is taken down.
+	PreDown *config.OneOrTable[Hook] `toml:"pre_down" json:"pre_down,omitempty"`
+	// PostDown runs in the main worktree, after everything is down.
+	PostDown *config.OneOrTable[Hook] `toml:"post_down" json:"post_down,omitempty"`
+	// OnUp is the old name of pre_up, which wins over it.
+	OnUp *config.OneOrTable[Hook] `toml:"on_up" json:"-" config:"deprecated"`
+	// OnDown is the old name of pre_down, which wins over it.
+	OnDown *config.OneOrTable[Hook] `toml:"on_down" json:"-" config:"deprecated"`
+}
+
+// Hook is one command.
+type Hook struct {
+	// Run is handed to `sh -c`.
+	Run string `toml:"run" json:"run"`
+	// Timeout ends it, as "90s" or "10m"; 0 is no bound, the default is 10
+	// minutes.
+	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
+	// Retries is how often it is run again after it failed.
+	Retries int `toml:"retries" json:"retries,omitempty"`
+	// Inputs are files, relative to the hook's folder. A hook that succeeded is
+	// not run again by a resume or repair unless one of them changed.
+	Inputs []string `toml:"inputs" json:"inputs,omitempty"`
+}
+
+// Scalar lets a plain string stand for the table.
+func (h *Hook) Scalar(run string) error {
+	*h = Hook{Run: run}
+	return nil
+}
+
+// Service is something that runs, or that only needs a port.
+type Service struct {
+	// Name is the key of its port, and the name of its window and log. With
+	// run = "docker" it is the name of the service in the compose file.
+	Name string `toml:"name" json:"name"`
+	// BasePort is the port of slot 0; slot n gets base_port + n * slot_stride.
+	// With run = "docker" it is also the port inside the container.
+	BasePort int `toml:"base_port" json:"base_port"`
+	// Run is native (the default) or docker.
+	Run string `toml:"run" json:"run,omitempty"`
+	// HostPort is where host ports count from when that is not base_port.
+	HostPort int `toml:"host_port" json:"host_port,omitempty"`
+	// Command is handed to `sh -c` in the worktree. Without one the service
+	// only gets a port.
+	Command string `toml:"command" json:"command,omitempty"`
+	// PortEnv names further variables that hold the port: a string or an array.
+	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty"`
+	// ExtraPorts are further ports, which count like base_port.
+	ExtraPorts []ExtraPort `toml:"extra_ports" json:"extra_ports,omitempty"`
+	// PublishPrimary says whether base_port is published, with run = "docker".
+	// Without it, it is unless an extra port has a container_port.
+	PublishPrimary *bool `toml:"publish_primary" json:"publish_primary,omitempty"`
+	// Compose is the compose file that the service is in, with run = "docker":
+	// an older way to say compose.file, and one for all services.
+	Compose string `toml:"compose" json:"compose,omitempty"`
+	// Ready says when it counts as up; by default when its port answers.
+	Ready Ready `toml:"ready" json:"ready"`
+	// DebugPort is an extra port in the variable ECLUSE_<NAME>_DEBUG_PORT, as it
+	// was said before there were extra ports.
+	DebugPort int `toml:"debug_port" json:"-" config:"deprecated"`
+}
+
+// ExtraPort is a further port of a service.
+type ExtraPort struct {
+	// BasePort is the port of slot 0.
+	BasePort int `toml:"base_port" json:"base_port"`
+	// PortEnv names the variables that hold the port.
+	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty"`
+	// ContainerPort is the port inside the container, if it differs.
+	ContainerPort int `toml:"container_port" json:"container_port,omitempty"`
+}
+
+// Ready says when a service counts as up: when all that it names holds. Without
+// any condition it is its port that must answer.
+type Ready struct {
+	// HTTP is a path (or URL) that must answer with a status below 500. It may
+	// refer to variables as ${NAME}.
+	HTTP string `toml:"http" json:"http,omitempty"`
+	// TCP waits for the port to accept connections.
+	TCP bool `toml:"tcp" json:"tcp,omitempty"`
+	// Log is a regular expression that a line of the service's log matches.
+	Log string `toml:"log" json:"log,omitempty"`
+	// Command is handed to `sh -c` in the worktree and must end with status 0.
+	Command string `toml:"command" json:"command,omitempty"`
+	// Timeout bounds the wait; the default is one minute.
+	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
+}
+
+// Compose says how the compose file is used.
+type Compose struct {
+	// File is the compose file, relative to the worktree; by default the one
+	// that Compose itself would find.
+	File string `toml:"file" json:"file,omitempty"`
+	// Profiles are the profiles of the compose file that are active.
+	Profiles []string `toml:"profiles" json:"profiles,omitempty"`
+	// Timeout bounds the wait for the services to be healthy; the default is
+	// five minutes.
+	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
+}
+
+// Defaults is the configuration of an empty file.
+func Defaults() Config {
+	return Config{
+		MaxSlots: 8, Prefix: "ecluse", WorktreeDir: ".ecluse/worktrees",
+		AppLabel: "ecluse.role", AppLabelValue: "app", PortSearchRange: 10, SlotStride: 1,
+		InheritEnv: []config.OneOrTable[Inherit]{{Value: Inherit{File: ".env"}}, {Value: Inherit{File: ".env.local"}}},
+	}
+}
+
+// LoadConfig reads and validates the configuration of the repository whose main
+// worktree is root. The error is a *config.Error that names every problem, or
+// wraps config.ErrMissing, or says that the file cannot be read.
+func LoadConfig(root string) (Config, error) {
+	path, err := config.Find(root)
+	if err != nil {
+		return Config{}, err
+	}
+	cfg := Defaults()
+	problems, err := config.Decode(path, &cfg)
+	if err != nil {
+		return Config{}, err
+	}
+	cfg.settle()
+	if !problems.Broken() {
+		cfg.validate(problems, root)
+	}
+	if err := problems.Err(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// settle moves what was said in an older way to where it is said today.
+func (c *Config) settle() {
+	if c.SlotStride == 0 {
+		c.SlotStride = 1
+	}
+	if c.Hooks.PreUp == nil {
+		c.Hooks.PreUp = c.Hooks.OnUp
+	}
+	if c.Hooks.PreDown == nil {
+		c.Hooks.PreDown = c.Hooks.OnDown
+	}
+	for i := range c.Services {
+		s := &c.Services[i]
+		if s.DebugPort != 0 {
+			name := "ECLUSE_" + envKey(s.Name) + "_DEBUG_PORT"
+			s.ExtraPorts = append(s.ExtraPorts, ExtraPort{BasePort: s.DebugPort, PortEnv: config.Strings{name}})
+		}
+		if c.Compose.File == "" && !s.native() {
+			c.Compose.File = s.Compose
+		}
+	}
+}
+
+// native reports whether the service is not one of the compose file.
+func (s Service) native() bool { return s.Run != runDocker }
+
+// hostBase is the host port of slot 0.
+func (s Service) hostBase() int {
+	if s.HostPort != 0 {
+		return s.HostPort
+	}
+	return s.BasePort
+}
+
+// extraName is the lease name of the service's extra port j.
+func (s Service) extraName(j int) string {
+	if names := s.ExtraPorts[j].PortEnv; len(names) > 0 {
+		return s.Name + "." + strings.ToLower(names[0])
+	}
+	return fmt.Sprintf("%s.%d", s.Name, j+1)
+}
+
+// publishes reports whether the service's own port is published: not when only
+// others are, see PublishPrimary. A native service has its port in any case.
+func (s Service) publishes() bool {
+	if s.native() {
+		return true
+	}
+	if s.PublishPrimary != nil {
+		return *s.PublishPrimary
+	}
+	return !slices.ContainsFunc(s.ExtraPorts, func(e ExtraPort) bool { return e.ContainerPort != 0 })
+}
+
+// or is the duration that was configured, or the default.
+func or(d *config.Duration, def time.Duration) time.Duration {
+	if d == nil {
+		return def
+	}
+	return time.Duration(*d)
+}

@@ -1,0 +1,243 @@
+package steps
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Look is what a new configuration is to say that differs from the defaults. Zero
+// values are the defaults.
+type Look struct {
+	MaxSlots int
+	Prefix   string
+}
+
+// Template is a commented `.ecluse.toml` for a mode. It loads as it is. Lines that
+// begin with # and no blank are examples: each loads when the # is taken away, and
+// so do all of them together. The error says what is wrong with the mode or the
+// look.
+func Template(mode string, look Look) (string, error) {
+	def := Defaults()
+	if look.MaxSlots == 0 {
+		look.MaxSlots = def.MaxSlots
+	}
+	if look.Prefix == "" {
+		look.Prefix = def.Prefix
+	}
+	for _, wrong := range []string{wrongMode(mode), wrongMax(look.MaxSlots), wrongPrefix(look.Prefix)} {
+		if wrong != "" {
+			return "", errors.New(wrong)
+		}
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, templateTop, mode, look.MaxSlots, look.Prefix, def.WorktreeDir)
+	fmt.Fprintf(&text, templatePorts, def.PortSearchRange, def.SlotStride)
+	if mode == ModeHybrid {
+		fmt.Fprintf(&text, templateLabel, def.AppLabel, def.AppLabelValue)
+	}
+	text.WriteString(templateEnv + templateHooks)
+	if mode != ModeHost {
+		text.WriteString(templateCompose)
+	}
+	text.WriteString(templateServices)
+	if mode != ModeContainer {
+		text.WriteString(templateNative)
+	}
+	if mode != ModeHost {
+		text.WriteString(templateDocker)
+	}
+	return text.String(), nil
+}
+
+const templateTop = `# How ecluse makes a session of this repository. Lines that begin with # and no
+# blank are examples. Unknown keys are errors.
+
+# Where services run: container (all in Docker Compose), host (none there) or
+# hybrid (data in Compose, the application native).
+mode = %q
+
+# How many sessions there may be at once, 1 to 255.
+max_slots = %d
+
+# Begins the name of every compose project: a-z, 0-9, - and _.
+prefix = %q
+
+# Where worktrees are made, relative to the main worktree.
+worktree_dir = %q
+
+# Files and folders of the main worktree that a session gets, where they are there.
+# An entry is a path, which is linked, or a table with a mode: symlink, copy, or
+# reflink (a copy that shares its blocks where the file system can).
+inherit_env = [".env", ".env.local"]
+#inherit_env = [".env", { file = "config/local.json", mode = "copy" }, { file = "node_modules", mode = "reflink" }]
+`
+
+const templatePorts = `
+# Slot n of a service gets the port base_port + n * slot_stride. When that is taken
+# so many others are tried, each max_slots * slot_stride further.
+#port_search_range = %d
+#slot_stride = %d
+
+# Fail when a port is taken instead of trying others.
+#strict_port = true
+`
+
+const templateLabel = `
+# The label of the service in the compose file that is the application: it runs
+# native, and all others in Docker. Not used when [[services]] has any with
+# run = "docker".
+#app_label = %q
+#app_label_value = %q
+`
+
+const templateEnv = `
+# Further variables of a session. A value may refer to others; $$ is a dollar. There
+# are ECLUSE_SLUG, ECLUSE_SLOT, ECLUSE_MODE, ECLUSE_BRANCH, ECLUSE_WORKTREE,
+# ECLUSE_ROOT and, for each service, ECLUSE_<NAME>_PORT.
+#[env]
+#APP_NAME = "shop-${ECLUSE_SLUG}"
+`
+
+const templateHooks = `
+# Commands around an up and a down, run by sh. Each is a string or a table:
+#   run      the command
+#   timeout  ends it: "90s", "10m" (the default); 0 is no bound
+#   retries  how often it is run again after it failed
+#   inputs   files; while none of them changes, a hook that succeeded is not run
+#            again when a session is repaired
+# pre_up and post_down run in the main worktree, the others in the session's.
+# post_down undoes pre_up, and pre_down undoes post_up.
+#[hooks]
+# first of all
+#pre_up = "git fetch origin"
+# before native services start
+#pre_spawn = { run = "make deps", timeout = "5m", retries = 1, inputs = ["go.sum", "package-lock.json"] }
+# when everything is up
+#post_up = "make seed"
+# before anything is taken down
+#pre_down = "make dump"
+# when everything is down
+#post_down = "true"
+`
+
+const templateCompose = `
+# The compose file, relative to the worktree (by default the one that Compose finds),
+# the profiles that are active, and how long services may take to be healthy.
+#[compose]
+#file = "compose.yaml"
+#profiles = ["dev"]
+#timeout = "5m"
+`
+
+const templateServices = `
+# What runs, or only needs a port:
+#   name             the service; with run = "docker" its name in the compose file
+#   base_port        where its ports count from
+#   run              native (the default) or docker
+#   command          what sh runs in the worktree; without it there is only a port
+#   port_env         further variables with the port, a string or an array
+#   extra_ports      further ports: { base_port, port_env, container_port }
+#   ready            when it is up: http (a path or URL), tcp = true, log (a regular
+#                    expression), command, and timeout; by default its port answers
+#   host_port        where host ports count from, when not base_port (docker)
+#   publish_primary  whether base_port is published (docker)
+#   compose          an older way to say compose.file (docker)
+`
+
+const templateNative = `
+#[[services]]
+#name = "web"
+#base_port = 3000
+#command = "npm run dev -- --port $PORT"
+#port_env = "WEB_PORT"
+#extra_ports = [{ base_port = 9229, port_env = "INSPECT_PORT" }]
+#ready = { http = "/", timeout = "2m" }
+`
+
+const templateDocker = `
+#[[services]]
+#name = "postgres"
+#run = "docker"
+#base_port = 5432
+#host_port = 15432
+#publish_primary = true
+`
+
+// composeNames are the files that Compose looks for, in its order.
+var composeNames = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+
+// Detect proposes a mode for the repository whose main worktree is root, and says
+// why. It looks at a few files and runs nothing.
+func Detect(root string) (mode, why string) {
+	file := ""
+	for _, name := range composeNames {
+		if isFile(filepath.Join(root, name)) {
+			file = name
+			break
+		}
+	}
+	native := nativeSign(root)
+	switch {
+	case file == "" && native == "":
+		return ModeHost, "there is no compose file"
+	case file == "":
+		return ModeHost, "there is no compose file, and " + native
+	case native == "":
+		return ModeContainer, "there is " + file + ", and no sign of an application that runs outside of it"
+	}
+	return ModeHybrid, "there is " + file + ", and " + native
+}
+
+// nativeSign says what in a folder tells of an application that is run without
+// Docker, or nothing.
+func nativeSign(root string) string {
+	if script := devScript(filepath.Join(root, "package.json")); script != "" {
+		return fmt.Sprintf("package.json has a script dev (%s)", script)
+	}
+	for _, name := range []string{"Procfile.dev", "bin/dev", "Gemfile", "go.mod", "pyproject.toml"} {
+		if isFile(filepath.Join(root, name)) {
+			return "there is " + name
+		}
+	}
+	return ""
+}
+
+// maxPackage bounds how much of a package.json is read, in bytes.
+const maxPackage = 1 << 20
+
+// devScript is the script dev of a package.json, unless it is Docker that it runs.
+func devScript(path string) string {
+	if !isFile(path) {
+		return ""
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	var pkg struct {
+		Scripts struct {
+			Dev string `json:"dev"`
+		} `json:"scripts"`
+	}
+	// What cannot be read is no sign of anything.
+	if json.NewDecoder(io.LimitReader(file, maxPackage)).Decode(&pkg) != nil {
+		return ""
+	}
+	dev := strings.Join(strings.Fields(pkg.Scripts.Dev), " ")
+	if strings.Contains(dev, "docker") || strings.Contains(dev, "compose") {
+		return ""
+	}
+	return dev
+}
+
+// isFile reports whether a plain file is at path.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,109 @@
+package steps
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ecluse/steps/port"
+)
+
+// services checks the services one by one, and that no two share a name.
+func (v validator) services() {
+	names, keys := map[string]bool{}, map[string]string{}
+	for i, s := range v.Services {
+		at := fmt.Sprintf("services.%d.", i)
+		other := keys[envKey(s.Name)]
+		switch {
+		case s.Name == "" && !v.Has(at+"name"):
+			v.Invalid(at+"name", "a service needs a name")
+		case !namePattern.MatchString(s.Name):
+			v.sayf(at+"name", "%q cannot name a service; it takes a-z, 0-9, - and _, and begins with a letter or digit", s.Name)
+		case names[s.Name]:
+			v.sayf(at+"name", "two services are named %s", s.Name)
+		case other != "":
+			v.sayf(at+"name", "the ports of %s and %s would both be in ECLUSE_%s_PORT; rename one", other, s.Name, envKey(s.Name))
+		}
+		names[s.Name], keys[envKey(s.Name)] = true, s.Name
+		v.runs(at, s)
+		v.ports(at, i, s)
+		v.ready(at, s)
+		v.composed(at, s)
+	}
+}
+
+// runs checks where a service runs.
+func (v validator) runs(at string, s Service) {
+	switch {
+	case s.Run != "" && s.Run != runNative && s.Run != runDocker:
+		v.sayf(at+"run", "run is %q; it takes native or docker", s.Run)
+	case v.Mode == ModeHost && !s.native():
+		v.Invalid(at+"run", "in host mode no service runs in docker; set mode = \"hybrid\"")
+	case v.Mode == ModeContainer && s.native():
+		v.sayf(at+"run", "in container mode every service runs in docker; give %s run = \"docker\", or set mode = \"hybrid\"", s.Name)
+	}
+}
+
+// ports checks the numbers and the variables of a service's ports.
+func (v validator) ports(at string, i int, s Service) {
+	if s.BasePort == 0 && !v.Has(at+"base_port") {
+		v.sayf(at+"base_port", "service %s needs a base_port", s.Name)
+	} else {
+		v.say(at+"base_port", beyond("base_port", s.BasePort, 1, port.Max))
+	}
+	v.say(at+"host_port", beyond("host_port", s.HostPort, 0, port.Max))
+	v.variables(at+"port_env", s.PortEnv)
+	leases := map[string]bool{}
+	for j, extra := range s.ExtraPorts {
+		key := extraKey(s, i, j)
+		table, _ := strings.CutSuffix(key, ".base_port")
+		v.say(key, beyond(key[strings.LastIndexByte(key, '.')+1:], extra.BasePort, 1, port.Max))
+		v.say(table+".container_port", beyond("container_port", extra.ContainerPort, 0, port.Max))
+		v.variables(table+".port_env", extra.PortEnv)
+		if name := s.extraName(j); leases[name] {
+			v.sayf(table+".port_env", "two extra ports of %s are in %s", s.Name, extra.PortEnv[0])
+		} else {
+			leases[name] = true
+		}
+	}
+}
+
+// variables checks the names of variables.
+func (v validator) variables(key string, names []string) {
+	for i, name := range names {
+		wrong := wrongVariable(name)
+		if at := fmt.Sprintf("%s.%d", key, i); v.Has(at) {
+			v.say(at, wrong)
+		} else { // it is one string
+			v.say(key, wrong)
+		}
+	}
+}
+
+// ready checks the conditions of being up.
+func (v validator) ready(at string, s Service) {
+	if _, err := regexp.Compile(s.Ready.Log); err != nil {
+		v.sayf(at+"ready.log", "log is no regular expression: %v", err)
+	}
+	if h := s.Ready.HTTP; h != "" && !slices.ContainsFunc([]string{"/", "http://", "https://", "${"}, func(prefix string) bool {
+		return strings.HasPrefix(h, prefix)
+	}) {
+		v.sayf(at+"ready.http", "http is %q; it takes a path such as /health, or a URL", h)
+	}
+}
+
+// composed checks the compose file that a service names. There is one for all.
+func (v validator) composed(at string, s Service) {
+	v.inside(at+"compose", s.Compose)
+	if s.native() || v.Compose.File == "" {
+		return
+	}
+	switch {
+	case s.Compose != "" && filepath.Clean(s.Compose) != filepath.Clean(v.Compose.File):
+		v.sayf(at+"compose", "the services are in two compose files, %s and %s; name one that has `include:` for both, as compose.file", v.Compose.File, s.Compose)
+	case s.Compose == "" && !v.Has("compose.file"):
+		v.sayf(at+"name", "%s names no compose file and another service names %s; name it once, as compose.file", s.Name, v.Compose.File)
+	}
+}

@@ -1,0 +1,52 @@
+package steps
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Warnings lists what is allowed and probably not meant.
+func (c Config) Warnings() []string {
+	var list []string
+	add := func(wrong bool, format string, args ...any) {
+		if wrong {
+			list = append(list, fmt.Sprintf(format, args...))
+		}
+	}
+	add(c.MaxSlots > 64, "max_slots is %d: so many sessions need %d ports a service", c.MaxSlots, c.MaxSlots*(c.PortSearchRange+1))
+	add(c.PortSearchRange == 0 && !c.StrictPort, "port_search_range is 0: a port that is taken fails an up, as with strict_port = true")
+	add(c.Hooks.OnUp != nil && c.Hooks.OnUp != c.Hooks.PreUp, "hooks.on_up is ignored: hooks.pre_up is its new name, and there")
+	add(c.Hooks.OnUp != nil && c.Hooks.OnUp == c.Hooks.PreUp, "hooks.on_up is now called pre_up")
+	add(c.Hooks.OnDown != nil && c.Hooks.OnDown != c.Hooks.PreDown, "hooks.on_down is ignored: hooks.pre_down is its new name, and there")
+	add(c.Hooks.OnDown != nil && c.Hooks.OnDown == c.Hooks.PreDown, "hooks.on_down is now called pre_down")
+	setters := map[string]string{}
+	for _, s := range c.Services {
+		for _, name := range slices.Concat([]string(s.PortEnv), extraEnv(s)) {
+			add(setters[name] != "", "%s is set by %s and by %s, and holds the port of %[3]s", name, setters[name], s.Name)
+			setters[name] = s.Name
+		}
+		native := s.native()
+		add(s.publishes() && s.hostBase() < 1024, "port %d of service %s is one that only root may listen to", s.hostBase(), s.Name)
+		add(s.DebugPort != 0, "debug_port of service %s is now an entry of extra_ports", s.Name)
+		add(native && s.Command == "", "service %s has no command: it gets a port, and nothing is started", s.Name)
+		add(native && s.Command == "" && s.Ready != Ready{}, "ready of service %s is ignored: nothing is started", s.Name)
+		add(native && s.Compose != "", "compose of service %s is ignored: it does not run in docker", s.Name)
+		add(native && s.PublishPrimary != nil, "publish_primary of service %s is ignored: it does not run in docker", s.Name)
+		add(!native && s.Command != "", "command of service %s is ignored: the compose file has its own", s.Name)
+		add(!native && s.Ready != Ready{}, "ready of service %s is ignored: give it a healthcheck in the compose file", s.Name)
+		add(!native && s.PublishPrimary == nil && !s.publishes(),
+			"base_port of service %s is not published, because an extra port has a container_port; say publish_primary = true or false", s.Name)
+		add(!native && s.HostPort != 0 && slices.ContainsFunc(s.ExtraPorts, func(e ExtraPort) bool { return e.ContainerPort != 0 }),
+			"service %s has a host_port and an extra port with a container_port: host_port is only that of base_port", s.Name)
+	}
+	return list
+}
+
+// extraEnv lists the variables of the service's extra ports.
+func extraEnv(s Service) []string {
+	var names []string
+	for _, extra := range s.ExtraPorts {
+		names = append(names, extra.PortEnv...)
+	}
+	return names
+}
