@@ -112,6 +112,23 @@ func TestColor(t *testing.T) {
 	}
 }
 
+// Whatever a field holds, no control character of it gets out.
+func TestNothingGetsOutUncleaned(t *testing.T) {
+	evil := "a\x1b[2Jb\u009b31mc\r\ad"
+	for _, phase := range []saga.Phase{"", saga.Started, saga.Failed, saga.Compensating, saga.CompensationFailed, saga.Phase(evil)} {
+		n := saga.Notice{Repo: evil, Session: evil, Run: evil, Step: evil, Index: 1, Total: 1, Phase: phase, Message: evil, Err: evil}
+		for _, mode := range Modes() {
+			for _, n.Warning = range []bool{false, true} {
+				o := Options{Sessions: true, Log: func(saga.Notice) string { return evil }}
+				got := show(t, mode, o, []saga.Notice{n})
+				if strings.ContainsAny(got, "\x1b\u009b\r\a") || strings.Contains(got, `\u00`) {
+					t.Errorf("%s, phase %q: %q", mode, phase, got)
+				}
+			}
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	notices := transcript()
 	got := show(t, JSON, Options{Terminal: true, Color: true, Log: logNamed}, notices)

@@ -90,7 +90,8 @@ func (v *live) end() string {
 
 func (v *live) every() time.Duration { return frame }
 
-// draw writes what stays where the block stood and the block below it.
+// draw writes what stays where the block stood and the block below it. The line
+// where the cursor rests is wiped, too: the terminal may have echoed a ^C there.
 func (v *live) draw(now time.Time, stays string) string {
 	columns := usualWidth
 	if v.width != nil {
@@ -104,7 +105,7 @@ func (v *live) draw(now time.Time, stays string) string {
 	if n := len(v.drawn); n > 0 {
 		fmt.Fprintf(&b, up, n)
 		if stays != "" || len(block) < n {
-			b.WriteString(strings.Repeat(wipe+"\n", n))
+			b.WriteString(strings.Repeat(wipe+"\n", n) + wipe)
 			fmt.Fprintf(&b, up, n)
 		}
 	}
@@ -116,7 +117,7 @@ func (v *live) draw(now time.Time, stays string) string {
 			b.WriteString(v.paintLive(line) + wipeRest + "\n")
 			v.drawn = append(v.drawn, width(line.text()))
 		}
-		b.WriteString(wrapOn + wipeRest) // the terminal may have echoed a ^C there
+		b.WriteString(wrapOn + wipe)
 	}
 	return b.String()
 }
