@@ -121,7 +121,9 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 		return fmt.Errorf("write the session's compose file: %w", err)
 	}
 	up := c.upOptions(fact, made.Env)
-	up.Report = func(s docker.Status) { a.Report("%s is %s (%d of %d ready)", s.Service, s.State, s.ReadyOf, s.Services) }
+	up.Report = func(s docker.Status) {
+		a.Report("%s is %s (%d of %d ready)", s.Service, s.State, s.ReadyOf, s.Services)
+	}
 	if err := engine.Up(ctx, up); err != nil {
 		return err
 	}
@@ -239,8 +241,8 @@ func (t *Target) model(ctx context.Context, shallow bool) (*docker.Model, error)
 	}
 	s, cfg := t.Session(), t.Config
 	opts := docker.LoadOptions{
-		Dir: s.Worktree, Project: Project(cfg, s), Profiles: cfg.Compose.Profiles, EnvFile: t.dotEnv(),
-		Env: vars, Shallow: shallow, Publish: cfg.publish(),
+		Dir: s.Worktree, Project: Project(cfg, s), Profiles: cfg.Compose.Profiles,
+		Env: vars, Shallow: shallow, StandIns: t.standIns(), Publish: cfg.publish(),
 	}
 	if cfg.Compose.File != "" {
 		opts.Files = []string{cfg.Compose.File}
@@ -253,7 +255,15 @@ func (t *Target) model(ctx context.Context, shallow bool) (*docker.Model, error)
 	if err != nil {
 		return nil, err
 	}
-	return model.Select(selection)
+	if model, err = model.Select(selection); err != nil {
+		return nil, err
+	}
+	if cfg.Mode == ModeHybrid && len(selection.Only)+len(selection.Without) == 0 {
+		for _, name := range model.Built() {
+			model.Warn("service %s is built and runs in Docker; if it is what runs natively, give it the label %s=%s", name, cfg.AppLabel, cfg.AppLabelValue)
+		}
+	}
+	return model, nil
 }
 
 // composeVars are what variables in the compose file may refer to. Before all
@@ -267,19 +277,14 @@ func (t *Target) composeVars() (map[string]string, error) {
 	return Environment(cfg, t.Session())
 }
 
-// dotEnv is the .env that the worktree has, or will inherit. Empty is its own.
-func (t *Target) dotEnv() string {
-	s := t.Session()
-	if exists(filepath.Join(s.Worktree, ".env")) {
-		return ""
-	}
-	from := filepath.Join(s.Root, ".env")
+// standIns are the files of the main worktree that the session will inherit, by
+// where they will be.
+func (t *Target) standIns() map[string]string {
+	s, files := t.Session(), map[string]string{}
 	for _, entry := range t.Config.InheritEnv {
-		if filepath.Clean(entry.Value.File) == ".env" && exists(from) {
-			return from
-		}
+		files[filepath.Join(s.Worktree, entry.Value.File)] = filepath.Join(s.Root, entry.Value.File)
 	}
-	return ""
+	return files
 }
 
 // publish is what the configuration says of the ports of compose services.

@@ -70,7 +70,9 @@ func (e *Engine) all(ctx context.Context, o DownOptions) (Resources, error) {
 	if err != nil {
 		return Resources{}, err
 	}
-	r := mine.and(project)
+	// A session may have several projects; each is taken down by itself.
+	others := func(one Resource) bool { return one.Project != "" && one.Project != o.Name }
+	r := mine.without(others).and(project)
 	r.Volumes = slices.DeleteFunc(r.Volumes, func(v Resource) bool { return slices.Contains(o.Keep, v.Name) })
 	return r, nil
 }

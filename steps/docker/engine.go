@@ -16,10 +16,8 @@ import (
 
 // Engine is the docker command line and the engine behind it.
 type Engine struct {
-	// version of the engine.
-	version string
-	// compose finds Docker Compose, once.
-	compose func(context.Context) ([]string, error)
+	mu      sync.Mutex // guards command
+	command []string   // Docker Compose, once it was found
 }
 
 // anywhere is the folder in which docker is run when it needs none. It is always
@@ -30,21 +28,28 @@ const anywhere = "/"
 // [ErrMissing] or [ErrUnreachable].
 func Open(ctx context.Context) (*Engine, error) {
 	e := &Engine{}
-	out, err := e.docker(ctx, "version", "--format", "{{.Server.Version}}")
-	if err != nil {
+	if _, err := e.docker(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
 		if errors.Is(err, ErrMissing) || context.Cause(ctx) != nil {
+			return nil, err
+		}
+		if errors.Is(err, ErrUnreachable) {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
 	}
-	e.version = strings.TrimSpace(string(out))
-	var once sync.Once
-	var command []string
-	e.compose = func(ctx context.Context) ([]string, error) {
-		once.Do(func() { command, err = findCompose(ctx) })
-		return command, err
-	}
 	return e, nil
+}
+
+// compose is the command that is Docker Compose.
+func (e *Engine) compose(ctx context.Context) ([]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.command != nil {
+		return e.command, nil
+	}
+	var err error
+	e.command, err = findCompose(ctx)
+	return e.command, err
 }
 
 // Check looks whether docker, Docker Compose and the engine are there, before

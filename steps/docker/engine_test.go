@@ -213,7 +213,7 @@ func TestUpVerifyDown(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/env?name=PRICE": "$5", "/env?name=STAGE": "one", "/file?path=/data/id": "one",
-		"/file?path=/src/Dockerfile": strings.TrimSpace(full["web/Dockerfile"]),
+		"/file?path=/src/Dockerfile":                                   strings.TrimSpace(full["web/Dockerfile"]),
 		"/get?url=" + url.QueryEscape("http://the-web/env?name=STAGE"): "one",
 		"/get?url=" + url.QueryEscape("http://db:5432/"):               "tool",
 	} {

@@ -13,8 +13,9 @@ import (
 var (
 	// fileInText finds the file that the library names in the text of an error.
 	fileInText = regexp.MustCompile(`(?:failed to parse|validating|open|stat) (/[^:]+?): `)
-	// lineInText finds where the reader of YAML stopped.
-	lineInText = regexp.MustCompile(`.*\bline (\d+)`)
+	// lineInText finds where the reader of YAML stopped, and why; of several
+	// mistakes the first.
+	lineInText = regexp.MustCompile(`yaml: (?:construct errors:\s+(?:line \d+: )*|.*\b)line (\d+)(?:, column \d+)?: (.*)`)
 	// keyInText finds the key that a validation is about.
 	keyInText = regexp.MustCompile(`\b(?:services|networks|volumes|secrets|configs|include)(?:\.[^\s:'"\[]+|\[\d+\])+`)
 	// quotedService finds a service that an error is about.
@@ -35,6 +36,10 @@ func located(err error, files []string) error {
 	}
 	if found := lineInText.FindStringSubmatch(text); found != nil && e.File != "" {
 		e.Line, _ = strconv.Atoi(found[1])
+		if strings.Contains(text, "while parsing ") {
+			e.Line++ // the parser counts from 0, the scanner from 1
+		}
+		e.Err = worded{text: found[2], err: err}
 		return e
 	}
 	if e.File != "" {

@@ -20,26 +20,26 @@ import (
 
 // LoadOptions say which compose file is meant, and how it is read.
 type LoadOptions struct {
-	// Dir is the session's worktree: the project directory, from which
-	// relative paths count, and in which Compose's own file names are looked
-	// for.
+	// Dir is the session's worktree, in which the file is looked for.
 	Dir string
 	// Project is the name of the session's compose project.
 	Project string
 	// Files are compose files relative to Dir, merged in order. By default
 	// they are what COMPOSE_FILE says, or what Compose would find in Dir. Its
-	// parents are not searched: the main worktree may be one of them.
+	// parents are not searched: the main worktree may be one of them. The
+	// folder of the first file is the one from which relative paths count.
 	Files []string
 	// Profiles are active; by default those of COMPOSE_PROFILES.
 	Profiles []string
-	// EnvFile holds variables for interpolation; by default Dir/.env.
-	EnvFile string
 	// Env holds further variables. They win over the process's environment,
-	// which wins over EnvFile, as with Compose.
+	// which wins over a .env file, as with Compose.
 	Env map[string]string
-	// Shallow leaves the env and label files of the services unread. They may
-	// not be there before the session's environment was made.
+	// Shallow leaves the env files of the services unread. They may not be
+	// there before the session's environment was made.
 	Shallow bool
+	// StandIns are files that are read in the place of a .env that is not
+	// there yet, by its path.
+	StandIns map[string]string
 	// Publish changes what is published.
 	Publish []Publish
 }
@@ -64,12 +64,18 @@ func Load(ctx context.Context, opts LoadOptions) (*Model, error) {
 	if !filepath.IsAbs(opts.Dir) {
 		return nil, fmt.Errorf("load the compose file: the worktree %q is no absolute path", opts.Dir)
 	}
-	env, err := opts.environment()
-	if err != nil {
-		return nil, err
+	env := opts.environment()
+	if len(opts.Files) == 0 {
+		// It may say in COMPOSE_FILE which the files are.
+		if err := opts.readEnv(env, opts.Dir); err != nil {
+			return nil, err
+		}
 	}
 	files, err := opts.files(env)
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.readEnv(env, filepath.Dir(files[0])); err != nil {
 		return nil, err
 	}
 	project, warnings, err := opts.load(ctx, env, files)
@@ -93,11 +99,11 @@ func (opts LoadOptions) load(ctx context.Context, env types.Mapping, files []str
 		logger.ReplaceHooks(hooks)
 	}()
 	options := []cli.ProjectOptionsFn{
-		cli.WithWorkingDirectory(opts.Dir), cli.WithName(opts.Project), cli.WithResolvedPaths(true),
+		cli.WithWorkingDirectory(filepath.Dir(files[0])), cli.WithName(opts.Project), cli.WithResolvedPaths(true),
 		cli.WithDefaultProfiles(opts.Profiles...), cli.WithDiscardEnvFile,
 	}
 	if opts.Shallow {
-		options = append(options, cli.WithoutEnvironmentResolution, cli.WithoutLabelsResolution)
+		options = append(options, cli.WithoutEnvironmentResolution)
 	}
 	project, err := cli.NewProjectOptions(files, func(o *cli.ProjectOptions) error {
 		o.Environment = env
@@ -123,31 +129,36 @@ func (l *listener) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLe
 
 // Fire implements logrus.Hook.
 func (l *listener) Fire(e *logrus.Entry) error {
-	if !slices.Contains(l.messages, e.Message) {
+	if !slices.Contains(l.messages, e.Message) && !strings.Contains(e.Message, "attribute `version` is obsolete") {
 		l.messages = append(l.messages, e.Message)
 	}
 	return nil
 }
 
-// environment is what variables in the file refer to.
-func (opts LoadOptions) environment() (types.Mapping, error) {
+// environment is what variables in the file refer to, but for what a .env says.
+func (opts LoadOptions) environment() types.Mapping {
 	env := types.NewMapping(os.Environ())
 	// A file that says ${PWD} means its own folder. The process may have been
 	// started anywhere.
 	env["PWD"] = opts.Dir
 	maps.Copy(env, opts.Env)
-	file := opts.EnvFile
-	if file == "" {
-		file = filepath.Join(opts.Dir, ".env")
-		if info, err := os.Stat(file); err != nil || info.IsDir() {
-			return env, nil
+	return env
+}
+
+// readEnv adds what the .env of a folder says and nobody has said before.
+func (opts LoadOptions) readEnv(env types.Mapping, dir string) error {
+	file := filepath.Join(dir, ".env")
+	if !isFile(file) {
+		if file = opts.StandIns[file]; !isFile(file) {
+			return nil
 		}
 	}
 	more, err := dotenv.GetEnvFromFile(env, []string{file})
 	if err != nil {
-		return nil, &FileError{File: file, Err: err}
+		return &FileError{File: file, Err: err}
 	}
-	return env.Merge(more), nil
+	env.Merge(more)
+	return nil
 }
 
 // files are the compose files to read, as absolute paths.

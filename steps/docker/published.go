@@ -2,7 +2,6 @@ package docker
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,16 +143,9 @@ func (m *Model) Labelled(label, value string) []string {
 	return names
 }
 
-// Volumes are the names that the volumes of the session will have, external ones
-// apart.
-func (m *Model) Volumes() []string {
-	var names []string
-	for _, key := range slices.Sorted(maps.Keys(m.project.Volumes)) {
-		if !m.project.Volumes[key].External {
-			names = append(names, m.project.Name+"_"+key)
-		}
-	}
-	return names
+// Built are the names of the active services that are built here.
+func (m *Model) Built() []string {
+	return slices.DeleteFunc(m.Services(), func(name string) bool { return m.project.Services[name].Build == nil })
 }
 
 // protocol is the protocol's name; tcp is what is meant when none is said.

@@ -67,6 +67,14 @@ func joined(a, b []Resource) []Resource {
 	return out
 }
 
+// without leaves out some.
+func (r Resources) without(out func(Resource) bool) Resources {
+	return Resources{
+		Containers: slices.DeleteFunc(r.Containers, out), Networks: slices.DeleteFunc(r.Networks, out),
+		Volumes: slices.DeleteFunc(r.Volumes, out), Images: slices.DeleteFunc(r.Images, out),
+	}
+}
+
 // Made lists what was made for a session, by its random id. With an empty id it
 // lists what was made for any.
 func (e *Engine) Made(ctx context.Context, session string) (Resources, error) {

@@ -116,7 +116,8 @@ func (w *rewriter) service(s *types.ServiceConfig) error {
 	// Compose activates profiles by name; here is only what is active.
 	s.Profiles = nil
 	if s.Provider != nil {
-		w.m.warn("service %s is run by the provider %s, which may share it between sessions", s.Name, s.Provider.Type)
+		w.services[len(w.services)-1].Replicas = 0 // it is no container
+		w.m.Warn("service %s is run by the provider %s, which may share it between sessions", s.Name, s.Provider.Type)
 	}
 	return nil
 }
@@ -134,12 +135,12 @@ func (w *rewriter) waitedFor(name string) bool {
 // ports puts the leases in the place of what the file publishes.
 func (w *rewriter) ports(s *types.ServiceConfig, expected *Service) error {
 	if hostNetwork(*s) {
-		w.m.warn("service %s uses the network of the host: its ports are not the session's own", s.Name)
+		w.m.Warn("service %s uses the network of the host: its ports are not the session's own", s.Name)
 		return nil
 	}
 	if replicas(*s) > 1 {
 		for i := range s.Ports {
-			w.m.warn("service %s has %d containers: Docker chooses the host ports for %d", s.Name, replicas(*s), s.Ports[i].Target)
+			w.m.Warn("service %s has %d containers: Docker chooses the host ports for %d", s.Name, replicas(*s), s.Ports[i].Target)
 			s.Ports[i].Published = ""
 		}
 		return nil

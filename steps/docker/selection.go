@@ -40,13 +40,14 @@ func (m *Model) Select(sel Selection) (*Model, error) {
 	out.Warnings = slices.Clone(m.Warnings)
 	out.project = project
 	without := slices.DeleteFunc(slices.Clone(sel.Without), func(name string) bool { return !slices.Contains(out.Services(), name) })
-	for len(without) > 0 {
-		for _, name := range without {
-			out.warnDependents(name, without)
-		}
-		out.project = out.project.WithServicesDisabled(without...)
-		without = out.orphans(without)
+	// Who cannot run without them is left out with them, and so on.
+	for gone := without; len(gone) > 0; without = append(without, gone...) {
+		gone = slices.DeleteFunc(out.orphans(without), func(name string) bool { return slices.Contains(without, name) })
 	}
+	for _, name := range without {
+		out.warnDependents(name, without)
+	}
+	out.project = out.project.WithServicesDisabled(without...)
 	out.project = out.project.WithoutUnnecessaryResources()
 	return &out, nil
 }
@@ -62,7 +63,7 @@ func (m *Model) knows(name string) bool {
 func (m *Model) warnDependents(name string, without []string) {
 	for _, other := range m.Services() {
 		if _, depends := m.project.Services[other].DependsOn[name]; depends && !slices.Contains(without, other) {
-			m.warn("service %s depends on %s, which does not run in Docker here; it is started without waiting", other, name)
+			m.Warn("service %s depends on %s, which does not run in Docker here; it is started without waiting", other, name)
 		}
 	}
 }
@@ -73,7 +74,7 @@ func (m *Model) orphans(gone []string) []string {
 	for _, name := range m.Services() {
 		for _, host := range hosts(m.project.Services[name]) {
 			if slices.Contains(gone, host) {
-				m.warn("service %s is left out with %s, whose network or volumes it shares", name, host)
+				m.Warn("service %s is left out with %s, whose network or volumes it shares", name, host)
 				list = append(list, name)
 				break
 			}
@@ -155,8 +156,8 @@ func either(a, b string) string {
 	return b
 }
 
-// warn adds a warning, once.
-func (m *Model) warn(format string, args ...any) {
+// Warn adds a warning, once.
+func (m *Model) Warn(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(m.Warnings, text) {
 		m.Warnings = append(m.Warnings, text)
 	}

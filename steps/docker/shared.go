@@ -18,14 +18,14 @@ func (w *rewriter) networks() {
 	for _, key := range slices.Sorted(maps.Keys(w.project.Networks)) {
 		network := w.project.Networks[key]
 		if network.External {
-			w.m.warn("network %s is external: every session shares it, and the names of the services in it", either(network.Name, key))
+			w.m.Warn("network %s is external: every session shares it, and the names of the services in it", either(network.Name, key))
 			continue
 		}
 		network.Name = w.project.Name + "_" + key
 		network.Labels = w.labelled(network.Labels)
 		switch network.Driver {
 		case "macvlan", "ipvlan":
-			w.m.warn("network %s is a %s network: the addresses in it are not the session's own", key, network.Driver)
+			w.m.Warn("network %s is a %s network: the addresses in it are not the session's own", key, network.Driver)
 		default:
 			w.subnets(key, &network)
 		}
@@ -42,7 +42,7 @@ func (w *rewriter) subnets(key string, network *types.NetworkConfig) {
 			continue
 		}
 		w.dropped[key] = true
-		w.m.warn("network %s asks for the subnet %s: the session gets another one, and no fixed addresses in it", key, pool.Subnet)
+		w.m.Warn("network %s asks for the subnet %s: the session gets another one, and no fixed addresses in it", key, pool.Subnet)
 		if prefix, err := netip.ParsePrefix(pool.Subnet); err == nil && prefix.Addr().Is6() {
 			kept = append(kept, &types.IPAMPool{Subnet: localSubnet(network.Name)})
 		}
@@ -75,13 +75,13 @@ func (w *rewriter) volumes() {
 	for _, key := range slices.Sorted(maps.Keys(w.project.Volumes)) {
 		volume := w.project.Volumes[key]
 		if volume.External {
-			w.m.warn("volume %s is external: every session shares its data", either(volume.Name, key))
+			w.m.Warn("volume %s is external: every session shares its data", either(volume.Name, key))
 			continue
 		}
 		volume.Name = w.project.Name + "_" + key
 		volume.Labels = w.labelled(volume.Labels)
 		if device := volume.DriverOpts["device"]; w.outside(device) || volume.DriverOpts["type"] == "nfs" {
-			w.m.warn("volume %s lies at %s: every session shares its data", key, device)
+			w.m.Warn("volume %s lies at %s: every session shares its data", key, device)
 		}
 		w.project.Volumes[key] = volume
 	}
@@ -123,7 +123,7 @@ func (w *rewriter) mounts(s *types.ServiceConfig) {
 		if slices.ContainsFunc(ofSystem, func(dir string) bool { return inside(dir, mount.Source) }) {
 			continue
 		}
-		w.m.warn("service %s mounts %s, which lies outside the worktree: every session shares it", s.Name, mount.Source)
+		w.m.Warn("service %s mounts %s, which lies outside the worktree: every session shares it", s.Name, mount.Source)
 	}
 }
 

@@ -7,6 +7,37 @@ import (
 	"time"
 )
 
+// States says of every service how it is. It changes nothing.
+func (e *Engine) States(ctx context.Context, o UpOptions) ([]Status, error) {
+	list, err := e.containers(ctx, composeProject+"="+o.Name)
+	if err != nil {
+		return nil, err
+	}
+	_, states := observe(o, list)
+	return states, nil
+}
+
+// observe judges the services by one look.
+func observe(o UpOptions, list []container) ([]condition, []Status) {
+	w := newWatch(o, nil)
+	w.upEnded, w.hasty = true, true
+	var conditions []condition
+	var states []Status
+	ready := 0
+	for _, s := range o.Services {
+		c := w.of(s, list, time.Now())
+		if c.ready {
+			ready++
+		}
+		conditions = append(conditions, c)
+		states = append(states, Status{Service: s.Name, State: c.state, Ready: c.ready, Services: len(o.Services)})
+	}
+	for i := range states {
+		states[i].ReadyOf = ready
+	}
+	return conditions, states
+}
+
 // Verify looks, without changing anything, whether every service of a session is
 // there, is what it should be, carries the session's labels, and publishes its
 // leases and nothing else. The error says what is missing.
@@ -18,12 +49,9 @@ func (e *Engine) Verify(ctx context.Context, o UpOptions) error {
 	if err != nil {
 		return err
 	}
-	o.Timeout, o.Report = 0, nil
-	w := newWatch(o, nil)
-	w.upEnded = true
-	for _, s := range o.Services {
-		c := w.of(s, list, time.Now())
-		if !c.ready {
+	conditions, _ := observe(o, list)
+	for i, s := range o.Services {
+		if c := conditions[i]; !c.ready {
 			return &ServiceError{Service: s.Name, State: c.state, Probe: c.probe}
 		}
 		if err := published(s, list, o.Session); err != nil {

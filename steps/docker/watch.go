@@ -15,6 +15,8 @@ type watch struct {
 	old map[string]time.Time
 	// upEnded is set once Compose has done what it was asked for.
 	upEnded bool
+	// hasty takes "running" for an answer without looking twice.
+	hasty bool
 	// since is when a container was first seen running, by its id and start.
 	since map[string]time.Time
 	// complete is when all containers were there.
@@ -84,7 +86,7 @@ func (w *watch) look(list []container, now time.Time) (verdict error, ready bool
 func (w *watch) tell(conditions []condition, readyOf int) {
 	for i, c := range conditions {
 		name := w.Services[i].Name
-		if w.told[name] == c.state || w.Report == nil {
+		if w.told[name] == c.state || w.Report == nil || c.missing {
 			continue
 		}
 		w.told[name] = c.state
@@ -152,7 +154,7 @@ func (w *watch) running(s Service, c container, now time.Time) condition {
 	if w.since[key].IsZero() {
 		w.since[key] = now
 	}
-	if w.Timeout > 0 && now.Sub(w.since[key]) < steady {
+	if !w.hasty && now.Sub(w.since[key]) < steady {
 		return condition{state: "started"}
 	}
 	return condition{state: "running", ready: true}

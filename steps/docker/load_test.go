@@ -1,0 +1,293 @@
+package docker
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// tree makes a folder with these files.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestLoadErrors: what is wrong is said with its place.
+func TestLoadErrors(t *testing.T) {
+	clean(t)
+	tests := map[string]struct {
+		files map[string]string
+		file  string
+		line  int
+		words string
+	}{
+		"syntax": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n   bad: x\n"},
+			file:  "compose.yaml", line: 4, words: "did not find expected key",
+		},
+		"tab": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n\timage: a\n"},
+			file:  "compose.yaml", line: 3,
+		},
+		"twice": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    image: b\n"},
+			file:  "compose.yaml", line: 4, words: `mapping key "image" already defined`,
+		},
+		"not closed": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    ports: [1, 2\n  db:\n    image: b\n"},
+			file:  "compose.yaml", line: 5,
+		},
+		"unknown key": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    prts: []\n"},
+			file:  "compose.yaml", line: 4, words: "services.web.prts is not a key that Compose knows",
+		},
+		"wrong type": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    ports: nine\n"},
+			file:  "compose.yaml", line: 4, words: "services.web.ports must be a array",
+		},
+		"required variable": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    command: x\n    image: ${IMG:?say which}\n"},
+			file:  "compose.yaml", line: 4, words: "say which",
+		},
+		"unknown dependency": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    depends_on: [db]\n"},
+			file:  "compose.yaml", line: 2, words: `depends on undefined service "db"`,
+		},
+		"in the override": {
+			files: map[string]string{
+				"compose.yaml":          "services:\n  web:\n    image: a\n",
+				"compose.override.yaml": "services:\n  web:\n    imag: a\n",
+			},
+			file: "compose.override.yaml", line: 3,
+		},
+		"in an included file": {
+			files: map[string]string{
+				"compose.yaml": "include: [sub/db.yaml]\nservices:\n  web:\n    image: a\n",
+				"sub/db.yaml":  "services:\n  db:\n    imag: a\n",
+			},
+			file: "sub/db.yaml", line: 3,
+		},
+		"included file missing": {
+			files: map[string]string{"compose.yaml": "include: [none.yaml]\n"},
+			file:  "none.yaml", words: "no such file",
+		},
+		"env file missing": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    env_file: none.env\n"},
+			file:  "none.env", words: "not found",
+		},
+		"broken .env": {
+			files: map[string]string{"compose.yaml": "services: {web: {image: a}}\n", ".env": "A B=\"x\n"},
+			file:  ".env",
+		},
+		"empty": {
+			files: map[string]string{"compose.yaml": ""},
+			file:  "compose.yaml", words: "empty compose file",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := tree(t, test.files)
+			_, err := Load(t.Context(), LoadOptions{Dir: dir, Project: project})
+			var at *FileError
+			if !errors.As(err, &at) {
+				t.Fatalf("load: %v, want a FileError", err)
+			}
+			if at.File != filepath.Join(dir, test.file) || test.line != 0 && at.Line != test.line {
+				t.Errorf("the error is at %s:%d, want %s:%d (%v)", at.File, at.Line, test.file, test.line, err)
+			}
+			if !strings.Contains(at.Err.Error(), test.words) {
+				t.Errorf("the error is %q, want %q in it", at.Err, test.words)
+			}
+		})
+	}
+}
+
+// TestWhichFiles: the session's own files, and no others.
+func TestWhichFiles(t *testing.T) {
+	clean(t)
+	const web = "services: {web: {image: a, volumes: ['./x:/x'], environment: {WHO: '${WHO}'}}}\n"
+	dir := tree(t, map[string]string{
+		"compose.yaml": web, "worktree/other.yaml": web, "worktree/sub/docker-compose.yml": web,
+		"worktree/sub/.env": "WHO=sub\n", "worktree/.env": "WHO=top\n", "two/docker-compose.yml": web, "two/compose.yml": web,
+		"two/docker-compose.override.yml": "services: {web: {image: b}}\n",
+	})
+	worktree := filepath.Join(dir, "worktree")
+	if err := os.Symlink(filepath.Join(dir, "compose.yaml"), filepath.Join(worktree, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	load := func(opts LoadOptions) (*Model, error) {
+		opts.Project = project
+		return Load(t.Context(), opts)
+	}
+	if _, err := load(LoadOptions{Dir: worktree}); !errors.Is(err, ErrNoFile) {
+		t.Errorf("the file of the folder above was taken: %v", err)
+	}
+	for _, file := range []string{"../compose.yaml", "link.yaml", filepath.Join(dir, "compose.yaml")} {
+		if _, err := load(LoadOptions{Dir: worktree, Files: []string{file}}); !errors.Is(err, ErrOutside) {
+			t.Errorf("%s: %v, want ErrOutside", file, err)
+		}
+	}
+	if _, err := load(LoadOptions{Dir: worktree, Files: []string{"none.yaml"}}); !errors.Is(err, ErrNoFile) {
+		t.Errorf("none.yaml: %v, want ErrNoFile", err)
+	}
+	// Paths and .env are those of the file's folder.
+	m, err := load(LoadOptions{Dir: worktree, Files: []string{"sub/docker-compose.yml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.project.Services["web"]
+	if who := s.Environment["WHO"]; who == nil || *who != "sub" || s.Volumes[0].Source != filepath.Join(worktree, "sub/x") {
+		t.Errorf("sub/docker-compose.yml is read as %+v", s)
+	}
+	m, err = load(LoadOptions{Dir: filepath.Join(dir, "two")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.project.Services["web"].Image != "b" || filepath.Base(m.Files[0]) != "compose.yml" {
+		t.Errorf("of two files these were taken: %v", m.Files)
+	}
+}
+
+// TestWhatVariablesMean: the session's variables win over the process's, and those
+// over the .env, which may be one that is still to be inherited.
+func TestWhatVariablesMean(t *testing.T) {
+	clean(t)
+	t.Setenv("A", "process")
+	t.Setenv("B", "process")
+	dir := tree(t, map[string]string{
+		"wt/compose.yaml": "services: {web: {image: '${A}-${B}-${C}-${D-}', profiles: [p]}, db: {image: x, env_file: later.env}}\n",
+		".env":            "A=file\nB=file\nC=file\nCOMPOSE_PROFILES=p\n",
+	})
+	wt := filepath.Join(dir, "wt")
+	opts := LoadOptions{
+		Dir: wt, Project: project, Env: map[string]string{"A": "session"}, Shallow: true,
+		StandIns: map[string]string{filepath.Join(wt, ".env"): filepath.Join(dir, ".env")},
+	}
+	m, err := Load(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.project.Services["web"].Image; got != "session-process-file-" {
+		t.Errorf("the image is %q", got)
+	}
+	opts.Shallow = false
+	if _, err := Load(t.Context(), opts); err == nil {
+		t.Error("an env file that is missing was not missed")
+	}
+}
+
+func TestSelect(t *testing.T) {
+	clean(t)
+	dir := tree(t, map[string]string{"compose.yaml": `
+services:
+  app: {image: a, labels: [ecluse.role=app], depends_on: [db], networks: [own], volumes: ["own:/x"]}
+  inner: {image: a, network_mode: "service:app"}
+  reader: {image: a, volumes_from: [inner]}
+  proxy: {image: a, depends_on: {app: {condition: service_healthy}}}
+  db: {image: a, volumes: ["data:/x"], depends_on: [needed]}
+  needed: {image: a}
+  tool: {image: a, profiles: [tools], depends_on: [db]}
+networks: {own: }
+volumes: {own: , data: , nobody: }
+`})
+	m, err := Load(t.Context(), LoadOptions{Dir: dir, Project: project})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := m.Labelled("ecluse.role", "app")
+	if !slices.Equal(app, []string{"app"}) || len(m.Labelled("ecluse.role", "")) != 0 {
+		t.Errorf("labelled: %v", app)
+	}
+	tests := map[string]struct {
+		sel      Selection
+		services []string
+		volumes  []string
+		warnings int
+	}{
+		"all":          {services: []string{"app", "db", "inner", "needed", "proxy", "reader"}, volumes: []string{"data", "own"}},
+		"without":      {sel: Selection{Without: app}, services: []string{"db", "needed", "proxy"}, volumes: []string{"data"}, warnings: 3},
+		"only":         {sel: Selection{Only: []string{"db"}}, services: []string{"db", "needed"}, volumes: []string{"data"}},
+		"of a profile": {sel: Selection{Only: []string{"tool"}}, services: []string{"db", "needed", "tool"}, volumes: []string{"data"}},
+		"both":         {sel: Selection{Only: []string{"proxy"}, Without: app}, services: []string{"db", "needed", "proxy"}, volumes: []string{"data"}, warnings: 1},
+		"unknown left": {sel: Selection{Without: []string{"none"}}, services: []string{"app", "db", "inner", "needed", "proxy", "reader"}, volumes: []string{"data", "own"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := m.Select(test.sel)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got.Services(), test.services) {
+				t.Errorf("services %v, want %v", got.Services(), test.services)
+			}
+			if names := got.project.VolumeNames(); !slices.Equal(names, test.volumes) {
+				t.Errorf("volumes %v, want %v", names, test.volumes)
+			}
+			if len(got.Warnings) != test.warnings {
+				t.Errorf("%d warnings, want %d: %q", len(got.Warnings), test.warnings, got.Warnings)
+			}
+		})
+	}
+	if len(m.Services()) != 6 || len(m.Warnings) != 0 {
+		t.Errorf("the model itself was changed: %v %v", m.Services(), m.Warnings)
+	}
+	if _, err := m.Select(Selection{Only: []string{"none"}}); err == nil {
+		t.Error("an unknown service was selected")
+	}
+}
+
+func TestPublish(t *testing.T) {
+	clean(t)
+	dir := tree(t, map[string]string{"compose.yaml": `
+services:
+  db: {image: a, ports: ["5432:5432", "9000:9000", "5432:5432/udp"]}
+  bare: {image: a}
+`})
+	m, err := Load(t.Context(), LoadOptions{Dir: dir, Project: project, Publish: []Publish{
+		{Service: "db", Container: 9000, Name: "db.admin", Base: 19000},
+		{Service: "db", Container: 5432, Protocol: "udp", Hidden: true},
+		{Service: "bare", Container: 80, Name: "bare", Base: 8000},
+		{Service: "none", Container: 80},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Published{
+		{Name: "bare", Service: "bare", Container: 80, Base: 8000, Protocol: "tcp"},
+		{Name: "db", Service: "db", Container: 5432, Base: 5432, Protocol: "tcp"},
+		{Name: "db.admin", Service: "db", Container: 9000, Base: 19000, Protocol: "tcp"},
+	}
+	if got := m.Published(); !slices.Equal(got, want) {
+		t.Errorf("published %+v, want %+v", got, want)
+	}
+	if _, err := m.Rewrite(Rewriting{Leases: map[string]int{"db": 1}}); !errors.Is(err, ErrNoLease) {
+		t.Errorf("rewrite: %v, want ErrNoLease", err)
+	}
+}
+
+func TestImageName(t *testing.T) {
+	seen := map[string]bool{}
+	for _, service := range []string{"web", "Web", "WEB", "a.b", "a_b", "a__b", "_x", "x_", "a-_b"} {
+		name := imageName("p_slug_01", service)
+		if !imagePattern.MatchString(name) || seen[name] {
+			t.Errorf("the image of %s is %q", service, name)
+		}
+		seen[name] = true
+	}
+	if got := imageName("p_slug_01", "web"); got != "p_slug_01-web" {
+		t.Errorf("the image of web is %q", got)
+	}
+}
