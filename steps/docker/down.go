@@ -16,7 +16,7 @@ type DownOptions struct {
 	Session string
 	// KeepVolumes leaves the volumes, named and anonymous.
 	KeepVolumes bool
-	// Keep names volumes that are left in any case.
+	// Keep names volumes that are left in any case, named ones.
 	Keep []string
 	// Doubt: an Up was cut off. The engine may still be at what it asked for,
 	// so that nothing counts as gone before it has been gone for a while.
@@ -37,7 +37,7 @@ const (
 // may be gone. It returns nil only after it looked and found nothing, and names
 // the volumes that it kept. The error wraps [ErrUnreachable], or is a *LeftError.
 func (e *Engine) Down(ctx context.Context, o DownOptions) (kept []string, err error) {
-	r, err := e.all(ctx, o)
+	r, kept, err := e.all(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -49,32 +49,47 @@ func (e *Engine) Down(ctx context.Context, o DownOptions) (kept []string, err er
 		e.stop(ctx, o)
 	}
 	if o.KeepVolumes {
-		for _, v := range r.Volumes {
-			kept = append(kept, v.Name)
-		}
-		kept = append(kept, anonymous...)
-		slices.Sort(kept)
-		return kept, e.sweep(ctx, o, nil)
+		kept, anonymous = append(kept, anonymous...), nil
 	}
-	return o.Keep, e.sweep(ctx, o, anonymous)
+	return kept, e.sweep(ctx, o, anonymous)
 }
 
-// all lists what has to go. Anonymous volumes carry no labels; they are known only
-// through their containers.
-func (e *Engine) all(ctx context.Context, o DownOptions) (Resources, error) {
+// all lists what has to go, and which volumes stay. It is what belongs to the
+// project, and when that is nothing, whatever else carries the session's label.
+// Anonymous volumes carry no labels; they are known only through their containers.
+func (e *Engine) all(ctx context.Context, o DownOptions) (r Resources, kept []string, err error) {
+	r, err = e.Of(ctx, o.Name)
+	if err != nil {
+		return Resources{}, nil, err
+	}
+	if kept = o.spare(&r); !r.Empty() {
+		return r, kept, nil
+	}
 	mine, err := e.Made(ctx, o.Session)
-	if err != nil {
-		return Resources{}, err
+	for from, to := range map[*[]Resource]*[]Resource{
+		&mine.Containers: &r.Containers, &mine.Networks: &r.Networks, &mine.Volumes: &r.Volumes, &mine.Images: &r.Images,
+	} {
+		for _, one := range *from {
+			// A session may have several projects; each is taken down by itself.
+			if one.Project == "" || one.Project == o.Name {
+				*to = append(*to, one)
+			}
+		}
 	}
-	project, err := e.Of(ctx, o.Name)
-	if err != nil {
-		return Resources{}, err
-	}
-	// A session may have several projects; each is taken down by itself.
-	others := func(one Resource) bool { return one.Project != "" && one.Project != o.Name }
-	r := mine.without(others).and(project)
-	r.Volumes = slices.DeleteFunc(r.Volumes, func(v Resource) bool { return slices.Contains(o.Keep, v.Name) })
-	return r, nil
+	o.spare(&r)
+	return r, kept, err
+}
+
+// spare takes out the volumes that stay, and names them.
+func (o DownOptions) spare(r *Resources) (kept []string) {
+	r.Volumes = slices.DeleteFunc(r.Volumes, func(v Resource) bool {
+		stays := o.KeepVolumes || slices.Contains(o.Keep, v.Name)
+		if stays {
+			kept = append(kept, v.Name)
+		}
+		return stays
+	})
+	return kept
 }
 
 // anonymousVolumes are the volumes without a name of the given containers.
@@ -175,13 +190,9 @@ func (e *Engine) sweep(ctx context.Context, o DownOptions, anonymous []string) e
 
 // left is what is still to be removed.
 func (e *Engine) left(ctx context.Context, o DownOptions, anonymous []string) (Resources, error) {
-	r, err := e.all(ctx, o)
+	r, _, err := e.all(ctx, o)
 	if err != nil {
 		return Resources{}, err
-	}
-	if o.KeepVolumes {
-		r.Volumes = nil
-		return r, nil
 	}
 	there, err := e.there(ctx, anonymous)
 	r.Volumes = append(r.Volumes, there...)

@@ -25,8 +25,9 @@ func TestKilledClient(t *testing.T) {
 		fmt.Fprintf(&services, "  s%d: {image: IMAGE, ports: [\"80\"], volumes: [\"v%d:/v\", \"/anonymous\"]}\n", i, i)
 	}
 	volumes := "volumes: {v0: , v1: , v2: , v3: , v4: }\n"
-	for _, after := range []time.Duration{150, 400, 700, 1000, 1500} {
+	for _, after := range []time.Duration{300, 700, 1200} {
 		t.Run(fmt.Sprint(after*time.Millisecond), func(t *testing.T) {
+			t.Parallel()
 			s := newStack(t, map[string]string{"compose.yaml": "services:\n" + services.String() + volumes})
 			cmd := exec.CommandContext(t.Context(), "docker", "compose", "-p", s.up.Name, "-f", s.up.File, "up", "-d")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Resource is one thing that the engine keeps.
@@ -49,32 +50,6 @@ func (r Resources) String() string {
 	return strings.Join(names, ", ")
 }
 
-// and adds others, without those that are there already.
-func (r Resources) and(other Resources) Resources {
-	return Resources{
-		Containers: joined(r.Containers, other.Containers), Networks: joined(r.Networks, other.Networks),
-		Volumes: joined(r.Volumes, other.Volumes), Images: joined(r.Images, other.Images),
-	}
-}
-
-func joined(a, b []Resource) []Resource {
-	out := slices.Clone(a)
-	for _, one := range b {
-		if !slices.ContainsFunc(out, func(have Resource) bool { return have.ID == one.ID }) {
-			out = append(out, one)
-		}
-	}
-	return out
-}
-
-// without leaves out some.
-func (r Resources) without(out func(Resource) bool) Resources {
-	return Resources{
-		Containers: slices.DeleteFunc(r.Containers, out), Networks: slices.DeleteFunc(r.Networks, out),
-		Volumes: slices.DeleteFunc(r.Volumes, out), Images: slices.DeleteFunc(r.Images, out),
-	}
-}
-
 // Made lists what was made for a session, by its random id. With an empty id it
 // lists what was made for any.
 func (e *Engine) Made(ctx context.Context, session string) (Resources, error) {
@@ -105,22 +80,30 @@ func columns(id, name string) string {
 // labelled lists what carries a label.
 func (e *Engine) labelled(ctx context.Context, label string) (Resources, error) {
 	var r Resources
+	var errs [4]error
+	var wg sync.WaitGroup
 	for i, into := range []*[]Resource{&r.Containers, &r.Networks, &r.Volumes} {
-		lines, err := e.lines(ctx, append(slices.Clone(listings[i]), "--filter", "label="+label)...)
+		wg.Go(func() { *into, errs[i] = e.listed(ctx, append(slices.Clone(listings[i]), "--filter", "label="+label)) })
+	}
+	wg.Go(func() { r.Images, errs[3] = e.images(ctx, label) })
+	wg.Wait()
+	for _, err := range errs {
 		if err != nil {
 			return Resources{}, fmt.Errorf("list what docker has with label %s: %w", label, err)
 		}
-		for _, line := range lines {
-			parts := append(strings.Split(line, "\t"), "", "", "")
-			*into = append(*into, Resource{ID: parts[0], Name: parts[1], Session: parts[2], Project: parts[3]})
-		}
 	}
-	images, err := e.images(ctx, label)
-	if err != nil {
-		return Resources{}, fmt.Errorf("list what docker has with label %s: %w", label, err)
-	}
-	r.Images = images
 	return r, nil
+}
+
+// listed asks one of the questions.
+func (e *Engine) listed(ctx context.Context, args []string) ([]Resource, error) {
+	lines, err := e.lines(ctx, args...)
+	var list []Resource
+	for _, line := range lines {
+		parts := append(strings.Split(line, "\t"), "", "", "")
+		list = append(list, Resource{ID: parts[0], Name: parts[1], Session: parts[2], Project: parts[3]})
+	}
+	return list, err
 }
 
 // images lists the images with a label, each once, whatever names it has.
@@ -156,6 +139,7 @@ func (e *Engine) images(ctx context.Context, label string) ([]Resource, error) {
 }
 
 // remove removes things, whatever uses them. What is gone already is no error.
+// Without keepVolumes the anonymous volumes of a container go with it.
 func (e *Engine) remove(ctx context.Context, r Resources, keepVolumes bool) error {
 	var errs []error
 	each := func(list []Resource, args ...string) {
@@ -175,9 +159,7 @@ func (e *Engine) remove(ctx context.Context, r Resources, keepVolumes bool) erro
 		each(r.Containers, "rm", "--force", "--volumes")
 	}
 	each(r.Networks, "network", "rm")
-	if !keepVolumes {
-		each(r.Volumes, "volume", "rm", "--force")
-	}
+	each(r.Volumes, "volume", "rm", "--force")
 	each(r.Images, "image", "rm", "--force")
 	return errors.Join(errs...)
 }
