@@ -212,8 +212,8 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: s.Worktree},
 		Session: s.ID, KeepVolumes: c.Options().KeepVolumes, Doubt: !fact.Up,
 	}
-	if !s.Settled && s.Run.Verb != session.VerbDown {
-		down.Keep = fact.Prior
+	if s.Run.Verb != session.VerbDown {
+		down.Keep = fact.Prior // nobody has asked for their end
 	}
 	kept, err := engine.Down(ctx, down)
 	if err != nil {

@@ -46,6 +46,27 @@ func TestKilledClient(t *testing.T) {
 	}
 }
 
+// TestLateArrival: what the engine makes late, of what it was asked for by a client
+// that is gone, is removed as well.
+func TestLateArrival(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
+	late := make(chan string, 1)
+	time.AfterFunc(time.Second, func() {
+		out, err := exec.Command("docker", "create", "--label", docker.LabelSession+"="+s.up.Session, dockertest.Image(t)).CombinedOutput()
+		late <- fmt.Sprint(string(out), err)
+	})
+	s.down(t, docker.DownOptions{Doubt: true})
+	select {
+	case said := <-late:
+		t.Logf("created late: %s", said)
+	default:
+		t.Error("down did not wait")
+		<-late
+	}
+	s.gone(t)
+}
+
 // TestDownWithoutFile takes down what is known only by its labels.
 func TestDownWithoutFile(t *testing.T) {
 	t.Parallel()
@@ -88,15 +109,16 @@ func TestKeepVolumes(t *testing.T) {
 	t.Parallel()
 	const file = `
 services:
-  a: {image: IMAGE, command: ["-serve=:80", "-write=/tmp/id=TEXT"], volumes: ["data:/tmp"], ports: ["80"]}
+  a: {image: IMAGE, command: ["-serve=:80", "-write=/tmp/id=TEXT"], volumes: ["data:/tmp", "/scratch"], ports: ["80"]}
 volumes: {data: }
 `
 	s := newStack(t, map[string]string{"compose.yaml": strings.Replace(file, "TEXT", "first", 1)})
 	s.start(t)
 	kept := s.down(t, docker.DownOptions{KeepVolumes: true})
-	if want := []string{s.up.Name + "_data"}; !slices.Equal(kept, want) {
-		t.Errorf("kept %v, want %v", kept, want)
+	if len(kept) != 2 || kept[0] != s.up.Name+"_data" || !slices.Contains(volumes(t), kept[1]) {
+		t.Fatalf("kept %v", kept)
 	}
+	dockertest.Docker(t, "volume", "rm", kept[1])
 	// The next session has another id.
 	old := s.up.Session
 	s.up.Session += "x"

@@ -213,14 +213,13 @@ func imageName(project, service string) string {
 func (w *rewriter) image(s *types.ServiceConfig) {
 	if own, ok := w.images[s.Image]; ok {
 		s.Image = own
-		// No registry has it.
-		s.PullPolicy, s.PullRefreshAfter = "", ""
+		w.unpulled(s)
 	}
 	if s.Build == nil {
 		return
 	}
 	s.Image = either(s.Image, imageName(w.project.Name, s.Name))
-	s.PullPolicy, s.PullRefreshAfter = "", ""
+	w.unpulled(s)
 	s.Build.Tags = nil
 	s.Build.Labels = w.labelled(s.Build.Labels)
 	for name, context := range s.Build.AdditionalContexts {
@@ -228,6 +227,15 @@ func (w *rewriter) image(s *types.ServiceConfig) {
 			s.Build.AdditionalContexts[name] = "docker-image://" + w.images[image]
 		}
 	}
+}
+
+// unpulled keeps Compose from asking a registry for an image of that name before
+// it is built: none of ours is there, and what is there is not ours.
+func (w *rewriter) unpulled(s *types.ServiceConfig) {
+	if s.Build == nil || s.PullPolicy != types.PullPolicyBuild {
+		s.PullPolicy = types.PullPolicyNever
+	}
+	s.PullRefreshAfter = ""
 }
 
 // labelled adds the session's labels to others.

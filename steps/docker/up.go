@@ -111,39 +111,47 @@ func (e *Engine) watch(ctx context.Context, w *watch, ended <-chan error) (error
 // Compose waits for a dependency only to say that it failed.
 func (e *Engine) blame(ctx context.Context, o UpOptions, w *watch, err error) error {
 	err = meaning(err)
-	if !errors.Is(err, ErrUnreachable) {
-		if list, lookErr := e.containers(ctx, composeProject+"="+o.Name); lookErr == nil {
-			if verdict, _ := w.look(list, time.Now()); verdict != nil {
-				return e.explain(ctx, o, verdict)
-			}
+	if errors.Is(err, ErrUnreachable) {
+		return fmt.Errorf("start the services: %w", err)
+	}
+	why := brief(err)
+	if list, lookErr := e.containers(ctx, composeProject+"="+o.Name); lookErr == nil {
+		if verdict, _ := w.look(list, time.Now()); verdict != nil {
+			why = e.explain(ctx, o, verdict)
 		}
 	}
-	return fmt.Errorf("start the services: %w", brief(err))
+	for _, known := range []error{ErrPool, ErrPortTaken} {
+		if errors.Is(err, known) && !errors.Is(why, known) {
+			why = fmt.Errorf("%w: %w", known, why)
+		}
+	}
+	return fmt.Errorf("start the services: %w", why)
 }
 
-// brief leaves of what Compose wrote what the engine answered, if that was the
-// matter. The rest is in the log.
+// brief leaves of what Compose wrote what was the matter: what the engine answered,
+// or why a build failed. The rest is in the log.
 func brief(err error) error {
-	const answer = "Error response from daemon:"
+	const answer, unsolved, rule = "Error response from daemon:", "failed to solve", "------\n"
 	text := said(err)
-	at := strings.LastIndex(text, answer)
-	if at < 0 || errors.Is(err, ErrUnreachable) {
-		return err
+	if at := strings.LastIndex(text, answer); at >= 0 {
+		line, _, _ := strings.Cut(text[at+len(answer):], "\n")
+		return worded{text: "docker says: " + strings.TrimSpace(line), err: err}
 	}
-	line, _, _ := strings.Cut(text[at+len(answer):], "\n")
-	why := error(worded{text: "docker says: " + strings.TrimSpace(line), err: err})
-	for _, known := range []error{ErrPool, ErrPortTaken} {
-		if errors.Is(err, known) {
-			return fmt.Errorf("%w: %w", known, why)
+	if strings.Contains(text, unsolved) {
+		_, after, found := strings.Cut(text, rule)
+		if !found {
+			after = text[strings.Index(text, unsolved):]
 		}
+		return worded{text: "build an image: " + strings.TrimSpace(strings.ReplaceAll(after, rule, "")), err: err}
 	}
-	return why
+	return err
 }
 
 // tailLines is how much of a service's log an error shows.
 const tailLines = 15
 
-// explain adds the end of the logs to what is said of services.
+// explain adds to what is said of services the end of their logs, and what it
+// means if the engine would not start one.
 func (e *Engine) explain(ctx context.Context, o UpOptions, verdict error) error {
 	var late *TimeoutError
 	var one *ServiceError
@@ -154,6 +162,7 @@ func (e *Engine) explain(ctx context.Context, o UpOptions, verdict error) error 
 		}
 	case errors.As(verdict, &one):
 		one.Tail = e.tail(ctx, o.Project, one.Service)
+		return hinted(verdict, one.State)
 	}
 	return verdict
 }

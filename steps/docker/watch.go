@@ -130,9 +130,12 @@ func (w *watch) judge(s Service, c container, now time.Time) condition {
 		return ended(s, c)
 	case "restarting":
 		return condition{state: fmt.Sprintf("restarting (it exited with status %d, %d times)", c.State.ExitCode, c.Restarts)}
-	default:
-		return condition{state: c.State.Status}
+	case "created":
+		if c.State.Error != "" {
+			return condition{state: "not started: " + c.State.Error, failed: true}
+		}
 	}
+	return condition{state: c.State.Status}
 }
 
 // running judges a container that runs.
