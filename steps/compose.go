@@ -294,7 +294,7 @@ func (c Config) publish() []docker.Publish {
 		if s.native() {
 			continue
 		}
-		list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase()})
+		list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase(), Hidden: !s.publishes()})
 		for i, extra := range s.ExtraPorts {
 			inside := extra.ContainerPort
 			if inside == 0 {

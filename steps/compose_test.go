@@ -262,8 +262,9 @@ func sortedKeys(m map[string]int) []string {
 func TestComposeServices(t *testing.T) {
 	t.Parallel()
 	cfg := composeConfig(ModeHybrid)
+	yes := true
 	cfg.Services = []Service{
-		{Name: "db", Run: "docker", BasePort: 80, HostPort: 18380, ExtraPorts: []ExtraPort{{BasePort: 18390, ContainerPort: 81, PortEnv: []string{"ADMIN_PORT"}}}},
+		{Name: "db", Run: "docker", BasePort: 80, HostPort: 18380, PublishPrimary: &yes, ExtraPorts: []ExtraPort{{BasePort: 18390, ContainerPort: 81, PortEnv: []string{"ADMIN_PORT"}}}},
 	}
 	r := newComposeRig(t, cfg, map[string]string{"compose.yaml": `
 services:
@@ -286,6 +287,14 @@ services:
 	vars, err := Environment(r.Config, r.s)
 	if err != nil || vars["ADMIN_PORT"] == "" || vars["ECLUSE_DB_PORT"] == "" {
 		t.Errorf("environment %v, %v", vars, err)
+	}
+	r.Config.Services[0].PublishPrimary = nil
+	model, err := r.model(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := model.Published(); len(list) != 1 || list[0].Name != "db.admin_port" {
+		t.Errorf("with its first port hidden it publishes %+v", list)
 	}
 	r.Config.Services[0].Name = "unknown"
 	if _, err := r.model(t.Context(), true); err == nil {
