@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"ecluse/cmd/display"
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps"
+	"ecluse/steps/git"
+	"ecluse/store"
+)
+
+// app is what the verbs share: the global flags, and what is wired together out
+// of them once it is needed.
+type app struct {
+	Program
+
+	json, quiet, verbose bool
+	mode                 display.Mode
+	dir                  string
+	parsed               bool // the command line was understood
+
+	store   *store.Store
+	stops   *stopper
+	display *display.Display
+	heard   *warnings
+}
+
+// warnings collects what a run warned of, for JSON results.
+type warnings struct {
+	mu   sync.Mutex // guards list
+	list []string
+}
+
+// Notify implements [saga.Sink].
+func (w *warnings) Notify(n saga.Notice) {
+	if !n.Warning {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, n.Message)
+}
+
+// of returns what was collected; never nil, so that JSON shows a list.
+func (w *warnings) all() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string{}, w.list...)
+}
+
+// repository is the one that the command works on.
+func (a *app) repository(ctx context.Context) (git.Repo, error) {
+	return git.Open(ctx, a.dir)
+}
+
+// openStore finds the state of this machine's user. It touches nothing.
+func (a *app) openStore() (*store.Store, error) {
+	if a.store == nil {
+		dir, err := store.DefaultDir(a.Getenv)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		a.store = store.New(dir)
+	}
+	return a.store, nil
+}
+
+// listen begins to take signals as wishes to stop.
+func (a *app) listen() session.Stops {
+	sink := a.sink()
+	if a.stops == nil {
+		a.stops = newStopper(func(sig os.Signal) {
+			sink.Notify(saga.Notice{Time: time.Now(), Warning: true,
+				Message: fmt.Sprintf("%s: stopping in good order; once more to leave at once", sig)})
+		})
+	}
+	return a.stops.Stops
+}
+
+// sink shows what the engine tells.
+func (a *app) sink() saga.Sink {
+	if a.display == nil {
+		o := display.Detect(a.Stderr, a.Getenv)
+		o.Verbose, o.Log = a.verbose, a.logOfNotice
+		a.heard, a.display = &warnings{}, display.New(a.mode, o)
+	}
+	return saga.SinkFunc(func(n saga.Notice) {
+		a.heard.Notify(n)
+		a.display.Notify(n)
+	})
+}
+
+// logOfNotice is the log of the step that a notice is about.
+func (a *app) logOfNotice(n saga.Notice) string {
+	if a.store == nil || n.Index == 0 {
+		return ""
+	}
+	return steps.LogOf{
+		Key: session.Key{Repo: n.Repo, Slug: n.Session}, Run: n.Run, Step: n.Step, Index: n.Index,
+		Compensating: n.Phase == saga.CompensationFailed,
+	}.Path(a.store)
+}
+
+// manager wires a session manager.
+func (a *app) manager() (*session.Manager, error) {
+	st, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	return &session.Manager{
+		Store: st, Locker: st, Steps: steps.Kit{Home: st, Point: a.Point}, Processes: steps.Processes{},
+		Sink: a.sink(), Now: time.Now, NewID: rand.Text, Point: a.Point,
+	}, nil
+}
+
+// looker is a manager for those who only look.
+func (a *app) looker() (*session.Manager, error) {
+	st, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	return &session.Manager{Store: st, Locker: st, Now: time.Now}, nil
+}
+
+// closeProgress ends the display, so that something else can be written.
+func (a *app) closeProgress() {
+	if a.display != nil {
+		a.display.Close()
+	}
+}
+
+// close ends progress and signals. It may be called twice.
+func (a *app) close() {
+	a.closeProgress()
+	if a.stops != nil {
+		a.stops.close()
+	}
+}
+
+// find is the session that a verb works on: the one that is named, else the one
+// whose worktree the command is run in.
+func (a *app) find(ctx context.Context, args []string) (session.Session, error) {
+	repo, err := a.repository(ctx)
+	if err != nil {
+		return session.Session{}, err
+	}
+	st, err := a.openStore()
+	if err != nil {
+		return session.Session{}, err
+	}
+	if len(args) == 0 {
+		s, ok, err := a.here(st, repo)
+		if err == nil && !ok {
+			err = usagef("no session was named, and %s is not in the worktree of one; pass a slug (`ecluse ls` lists them)", a.dir)
+		}
+		return s, err
+	}
+	if err := session.CheckSlug(args[0]); err != nil {
+		return session.Session{}, err
+	}
+	key := session.Key{Repo: repo.CommonDir, Slug: args[0]}
+	s, err := st.Get(key)
+	if err != nil {
+		return session.Session{Key: key}, err
+	}
+	return s, nil
+}
+
+// here is the session in whose worktree the command is run.
+func (a *app) here(st *store.Store, repo git.Repo) (session.Session, bool, error) {
+	all, err := st.List()
+	if err != nil {
+		return session.Session{}, false, err
+	}
+	dir, err := filepath.EvalSymlinks(a.dir)
+	if err != nil {
+		return session.Session{}, false, fmt.Errorf("resolve %s: %w", a.dir, err)
+	}
+	for _, s := range all {
+		if s.Repo == repo.CommonDir && within(dir, s.Worktree) {
+			return s, true, nil
+		}
+	}
+	return session.Session{}, false, nil
+}
+
+// within reports whether path is dir or lies in it.
+func within(path, dir string) bool {
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// table makes a table for stdout.
+func (a *app) table(columns ...display.Column) *display.Table {
+	o := display.Detect(a.Stdout, a.Getenv)
+	t := &display.Table{Color: o.Color, Columns: columns}
+	if o.Width != nil {
+		t.Width = o.Width()
+	}
+	return t
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"ecluse/saga/session"
+	"ecluse/steps"
+)
+
+// Program is one run of ecluse.
+type Program struct {
+	Args   []string
+	Getenv func(string) string
+	Stdin  *os.File
+	Stdout *os.File
+	Stderr *os.File
+	// Point is called before and after every transaction and around every
+	// program that is run, for tests that end the process there. Nil in
+	// production.
+	Point func(name string)
+}
+
+// Main carries the command line out and returns the exit status.
+func (p Program) Main() int {
+	a := &app{Program: p}
+	defer a.close()
+	root := newRoot(a)
+	root.SetArgs(p.Args)
+	err := root.Execute()
+	if err != nil && !a.parsed {
+		err = usageError{err}
+	}
+	if err == nil {
+		return exitDone
+	}
+	a.close() // progress is closed before the error is shown
+	return a.fail(err)
+}
+
+// fail shows an error and returns its exit status.
+func (a *app) fail(err error) int {
+	if a.stops != nil {
+		err = a.stops.explain(err)
+	}
+	k := classify(err)
+	if as[silentError](err) {
+		return k.status
+	}
+	s := show(err, k, a.logOf)
+	fmt.Fprintf(a.Stderr, "ecluse: %s\n", s.Message)
+	if s.Log != "" {
+		fmt.Fprintf(a.Stderr, "log: %s\n", s.Log)
+	}
+	if s.Hint != "" {
+		fmt.Fprintf(a.Stderr, "hint: %s\n", s.Hint)
+	}
+	if a.json {
+		_ = writeJSON(a.Stdout, struct {
+			Error shown `json:"error"`
+		}{s})
+	}
+	return k.status
+}
+
+// logOf is the log of the step that a run failed at, empty if there is none.
+func (a *app) logOf(run *session.RunError) string {
+	if a.store == nil || run.Session.Plan.Index(run.Failure.Step) < 0 {
+		return ""
+	}
+	compensating := run.Failure.Code == session.CodeCompensationFailed
+	if path := steps.LogPath(a.store, run.Session, run.Failure.Step, compensating); exists(path) {
+		return path
+	}
+	return ""
+}
+
+// silentError is an answer that was given already; only its status is left.
+type silentError struct{ error }
+
+func (e silentError) Unwrap() error { return e.error }
+
+// writeJSON writes a result as people can read it, too.
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// errorOf is the error's kind for a JSON result that carries several.
+func (a *app) errorOf(err error) *shown {
+	if err == nil {
+		return nil
+	}
+	s := show(err, classify(err), a.logOf)
+	return &s
+}

@@ -1,0 +1,42 @@
+/*
+Package cli is the command line: one file per verb, each of which turns flags
+into a request, hands it to a [session.Manager] and shows what came of it. It is
+the only importer of cobra, and the place where store, steps, sessions and
+display are wired together.
+
+# The terminal contract
+
+stdout carries results only: the summary of an up, the table of an ls, JSON. What
+is going on, warnings and errors go to stderr. Nothing prompts without a
+terminal, and nothing of a child's output ever reaches stdout.
+
+Errors are one line, "ecluse: what happened; what to do", in lower case and
+without a full stop, followed by lines "hint: COMMAND" whose command works when
+it is pasted. With --json the error is printed to stdout as well:
+
+	{"error": {"code": "busy", "message": "…", "hint": "…", "step": "…", "log": "…"}}
+
+# Exit statuses
+
+	0    done
+	1    the answer is no
+	2    usage
+	3    configuration
+	4    no such session
+	5    busy
+	6    rolled back
+	7    failed, something is left
+	8    interrupted, needs recover
+	9    a tool is missing (git, docker, tmux)
+	10   state unreadable
+	11   slots or ports exhausted
+	129, 130, 143   ended by SIGHUP, SIGINT, SIGTERM, after the state was written
+
+# Signals
+
+The first SIGINT, SIGTERM or SIGHUP stops a run in good order: an up is rolled
+back, a down finishes the step in hand. The second one leaves at once; `ecluse
+recover` finishes what was left. A signal that was ignored when ecluse started
+(nohup) stays ignored.
+*/
+package cli

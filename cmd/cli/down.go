@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/fsm"
+	"ecluse/saga/session"
+)
+
+// downOptions are the flags of down.
+type downOptions struct {
+	session.Options
+	wait time.Duration
+}
+
+func newDown(a *app) *cobra.Command {
+	var o downOptions
+	cmd := &cobra.Command{
+		Use: "down [SLUG]", GroupID: groupLife, Short: "take a session down, and leave nothing behind",
+		Long: `Compensate everything that was done for a session: processes, containers,
+networks, volumes, files, the worktree, and its branch if we made it and it has
+no commits. An up that is under way is asked to stop first, and is waited for.
+
+Uncommitted work is never lost: it is saved under refs/ecluse/trash first, and
+the command that brings it back is printed. A worktree that you made yourself
+stays, unless --delete-worktree is given.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.down(o, args) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.KeepWorktree, "keep-worktree", false, "stop everything, but keep the worktree, the slot and the ports")
+	f.BoolVar(&o.DeleteWorktree, "delete-worktree", false, "remove the worktree even if it was there before the session")
+	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the session's containers")
+	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
+	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of the session")
+	cmd.MarkFlagsMutuallyExclusive("keep-worktree", "delete-worktree")
+	return cmd
+}
+
+// downResult is what down prints with --json.
+type downResult struct {
+	Slug     string   `json:"slug"`
+	State    string   `json:"state"`
+	Slot     int      `json:"slot"`
+	Branch   string   `json:"branch"`
+	Worktree string   `json:"worktree_path"`
+	Warnings []string `json:"warnings"`
+}
+
+func (a *app) down(o downOptions, args []string) error {
+	seen, err := a.find(context.Background(), args)
+	if err != nil && (seen.Slug == "" || len(args) == 0) {
+		return err
+	}
+	// A session that has no row may still be on its way: its up is busy.
+	stops := a.listen()
+	m, err := a.manager()
+	if err != nil {
+		return err
+	}
+	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
+	if err != nil {
+		return err
+	}
+	if s.Branch == "" { // its own up took it back
+		s = seen
+		s.State = fsm.Absent
+	}
+	if a.json {
+		return writeJSON(a.Stdout, downResult{
+			Slug: s.Slug, State: string(s.State), Slot: s.Slot, Branch: s.Branch, Worktree: s.Worktree, Warnings: a.heard.all(),
+		})
+	}
+	if s.State == fsm.Stopped {
+		fmt.Fprintf(a.Stdout, "%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
+		return nil
+	}
+	fmt.Fprintf(a.Stdout, "%s is down\n", s.Slug)
+	return nil
+}

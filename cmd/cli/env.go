@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/fsm"
+	"ecluse/saga/session"
+	"ecluse/steps"
+)
+
+func newEnv(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "env [SLUG]", GroupID: groupLook, Short: "print a session's environment as JSON",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			s, err := a.active(args)
+			if err != nil {
+				return err
+			}
+			env, err := environment(s)
+			if err != nil {
+				return err
+			}
+			return writeJSON(a.Stdout, env)
+		},
+	}
+}
+
+// envResult is the environment of a session; its keys are those of the original
+// tool.
+type envResult struct {
+	Slug     string            `json:"slug"`
+	Slot     int               `json:"slot"`
+	Mode     string            `json:"mode"`
+	Branch   string            `json:"branch"`
+	Worktree string            `json:"worktree_path"`
+	EnvFile  string            `json:"env_file"`
+	Env      map[string]string `json:"env"`
+}
+
+// environment is what a session's programs see, from its record.
+func environment(s session.Session) (envResult, error) {
+	cfg, err := steps.ConfigOf(s)
+	if err != nil {
+		return envResult{}, err
+	}
+	vars, err := steps.Environment(cfg, s)
+	if err != nil {
+		return envResult{}, err
+	}
+	return envResult{
+		Slug: s.Slug, Slot: s.Slot, Mode: s.Mode, Branch: s.Branch, Worktree: s.Worktree,
+		EnvFile: filepath.Join(s.Worktree, steps.EnvFile), Env: vars,
+	}, nil
+}
+
+// active is the session that a verb works on which needs it to be up.
+func (a *app) active(args []string) (session.Session, error) {
+	s, err := a.find(context.Background(), args)
+	if err != nil {
+		return s, err
+	}
+	m, err := a.looker()
+	if err != nil {
+		return s, err
+	}
+	status, err := m.Status(s)
+	if err != nil {
+		return s, err
+	}
+	return status.Session, notActive(status)
+}
+
+// notActive says what to do about a session that is not up; nil when it is.
+func notActive(st session.Status) error {
+	s := st.Session
+	switch {
+	case s.State == fsm.Active:
+		return nil
+	case st.Owner != nil:
+		return &session.BusyError{Key: s.Key, Owner: *st.Owner, Step: session.Describe(s)}
+	case st.Interrupted:
+		return fmt.Errorf("session %s is %s and was cut off; `ecluse recover %s` finishes it: %w", s.Slug, s.State, s.Slug, session.ErrInterrupted)
+	case s.State == fsm.Failed:
+		return fmt.Errorf("session %s is failed; `ecluse up %s` tries again, `ecluse down %s` takes it down: %w", s.Slug, s.Slug, s.Slug, session.ErrFailed)
+	default:
+		return noError{fmt.Errorf("session %s is %s; bring it up with `ecluse up %s`", s.Slug, s.State, s.Slug)}
+	}
+}

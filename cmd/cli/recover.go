@@ -1,0 +1,261 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/cmd/display"
+	"ecluse/fsm"
+	"ecluse/saga/session"
+)
+
+// recoverOptions are the flags of recover.
+type recoverOptions struct {
+	all, resume, rollback, repair, dryRun bool
+}
+
+func newRecover(a *app) *cobra.Command {
+	var o recoverOptions
+	cmd := &cobra.Command{
+		Use: "recover [SLUG...]", GroupID: groupLife, Short: "finish every interrupted or failed session",
+		Long: `Finish what was cut off or got stuck: an up goes on at the step where it was, a
+down or a rollback is completed. Without SLUG it is every session of the
+repository; several are finished side by side, and those that somebody works on
+are left alone. Exit status 0 means that nothing is left to do.`,
+		RunE: func(_ *cobra.Command, args []string) error { return a.recover(o, args) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.all, "all", false, "the sessions of every repository on this machine")
+	f.BoolVar(&o.resume, "resume", false, "go forward: finish an up that failed or was cut off")
+	f.BoolVar(&o.rollback, "rollback", false, "go back: compensate an up that failed or was cut off")
+	f.BoolVar(&o.repair, "repair", false, "also make active sessions whole whose services have died")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done; change nothing")
+	cmd.MarkFlagsMutuallyExclusive("resume", "rollback")
+	return cmd
+}
+
+// recovered is what became of one session.
+type recovered struct {
+	Repo  string `json:"repo"`
+	Slug  string `json:"slug"`
+	From  string `json:"from"`
+	State string `json:"state"`
+	// Does says what was, or with --dry-run would be, done.
+	Does  string `json:"does"`
+	Done  bool   `json:"done"`
+	Error *shown `json:"error"`
+
+	err error
+}
+
+func (a *app) recover(o recoverOptions, args []string) error {
+	m, err := a.looker()
+	if err != nil {
+		return err
+	}
+	chosen, err := a.choose(o, args)
+	if err != nil {
+		return err
+	}
+	var results []*recovered
+	var work []session.RecoverRequest
+	for _, s := range chosen {
+		req := session.RecoverRequest{Key: s.Key, Mode: o.mode(), Repair: o.repair}
+		r, needed := plan(m, req, s, len(args) > 0)
+		if r != nil {
+			results = append(results, r)
+			if needed && !o.dryRun {
+				work = append(work, req)
+			}
+		}
+	}
+	if len(work) > 0 {
+		if err := a.recoverAll(work, results); err != nil {
+			return err
+		}
+	}
+	if !o.dryRun {
+		if err := a.store.Sweep(); err != nil {
+			return err
+		}
+	}
+	return a.showRecovered(o, results)
+}
+
+func (o recoverOptions) mode() session.Mode {
+	switch {
+	case o.resume:
+		return session.Resume
+	case o.rollback:
+		return session.Rollback
+	default:
+		return session.Auto
+	}
+}
+
+// choose lists the sessions that are meant.
+func (a *app) choose(o recoverOptions, args []string) ([]session.Session, error) {
+	ctx := context.Background()
+	if len(args) > 0 {
+		var list []session.Session
+		for _, arg := range args {
+			s, err := a.find(ctx, []string{arg})
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, s)
+		}
+		return list, nil
+	}
+	return a.sessions(ctx, o.all)
+}
+
+// sessions lists those of the repository, or of the machine.
+func (a *app) sessions(ctx context.Context, all bool) ([]session.Session, error) {
+	st, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	repo := ""
+	if !all {
+		r, err := a.repository(ctx)
+		if err != nil {
+			return nil, err
+		}
+		repo = r.CommonDir
+	}
+	list, err := st.List()
+	if err != nil {
+		return nil, err
+	}
+	var mine []session.Session
+	for _, s := range list {
+		if all || s.Repo == repo {
+			mine = append(mine, s)
+		}
+	}
+	return mine, nil
+}
+
+// plan says what is to be done about a session; nil when it does not concern
+// recover at all.
+func plan(m *session.Manager, req session.RecoverRequest, s session.Session, named bool) (*recovered, bool) {
+	status, err := m.Status(s)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, false // it went while we looked
+	}
+	r := &recovered{Repo: s.Repo, Slug: s.Slug, From: string(status.State), State: string(status.State), Does: "nothing", err: err}
+	if err != nil {
+		return r, false
+	}
+	switch {
+	case status.Owner != nil && named:
+		r.err = &session.BusyError{Key: s.Key, Owner: *status.Owner, Step: session.Describe(status.Session)}
+		return r, false
+	case status.Owner != nil:
+		r.Does, r.Done = "leave it to "+status.Owner.String(), true
+		return r, false
+	}
+	way, err := req.Way(status.Session)
+	switch {
+	case err != nil:
+		r.err = err
+		return r, false
+	case way == "":
+		r.Done = true
+		if !named {
+			return nil, false
+		}
+		return r, false
+	}
+	r.Does = ways[way]
+	if way == session.ClaimResume && status.State == fsm.PendingDown {
+		r.Does = "finish taking it down"
+	}
+	if status.State == fsm.Active {
+		r.Does = "make it whole"
+	}
+	return r, true
+}
+
+// ways says what a claim comes to.
+var ways = map[session.EventKind]string{
+	session.ClaimUp: "bring it up", session.ClaimResume: "finish bringing it up",
+	session.ClaimDown: "finish taking it down", session.ClaimRollback: "roll it back",
+}
+
+// recoverAll finishes sessions side by side.
+func (a *app) recoverAll(work []session.RecoverRequest, results []*recovered) error {
+	stops := a.listen()
+	m, err := a.manager()
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for _, req := range work {
+		for _, r := range results {
+			if r.Repo != req.Repo || r.Slug != req.Slug {
+				continue
+			}
+			wg.Go(func() {
+				s, err := m.Recover(stops, req)
+				r.err, r.Done = err, err == nil
+				if s.State != "" {
+					r.State = string(s.State)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	return nil
+}
+
+// showRecovered prints what became of each, and answers with the worst of the
+// errors.
+func (a *app) showRecovered(o recoverOptions, results []*recovered) error {
+	a.closeProgress()
+	var worst error
+	table := a.table(display.Column{Head: "SLUG"}, display.Column{Head: "WAS"}, display.Column{Head: "IS"}, display.Column{Head: "RESULT"})
+	for _, r := range results {
+		note := r.Does
+		if r.err != nil {
+			err := r.err
+			if a.stops != nil {
+				err = a.stops.explain(err)
+			}
+			r.Error, note = a.errorOf(err), "✗ "+err.Error()
+			if worst == nil || classify(err).status > classify(worst).status {
+				worst = err
+			}
+		}
+		table.Row(display.Normal, r.Slug, r.From, r.State, note)
+	}
+	switch {
+	case a.json:
+		if results == nil {
+			results = []*recovered{}
+		}
+		if err := writeJSON(a.Stdout, results); err != nil {
+			return err
+		}
+	case len(results) == 0:
+		fmt.Fprintln(a.Stdout, "nothing to recover")
+	default:
+		if err := table.Write(a.Stdout); err != nil {
+			return err
+		}
+	}
+	if worst != nil {
+		return silentError{worst}
+	}
+	for _, r := range results {
+		if o.dryRun && !r.Done {
+			return silentError{noError{errors.New("something is left to recover")}}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/cmd/display"
+)
+
+const about = `ecluse gives every branch of a repository an environment of its own: a git
+worktree, ports, containers, data and processes. Bringing one up and taking it
+down are sagas: kill ecluse at any instant, and the next command knows exactly
+how far it came.`
+
+const exitTable = `
+Exit status:
+  0 done                     6 rolled back
+  1 the answer is no         7 failed, something is left
+  2 usage                    8 interrupted, needs recover
+  3 configuration            9 a tool is missing (git, docker, tmux)
+  4 no such session         10 state unreadable
+  5 busy                    11 slots or ports exhausted
+  129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
+`
+
+// The groups of commands in the help.
+const (
+	groupLife = "life"
+	groupLook = "look"
+	groupRepo = "repo"
+)
+
+// newRoot makes the root command.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use: "ecluse", Short: "isolated development environments for one repository", Long: about,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if err := a.setUp(); err != nil {
+				return usageError{err}
+			}
+			a.parsed = true
+			return nil
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
+	a.mode = display.Auto
+	flags.Var(&a.mode, "progress", "how progress is shown")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress, only warnings and errors")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show what the steps say in full")
+	flags.StringVarP(&a.dir, "directory", "C", ".", "work as if started in `DIR`")
+	root.AddGroup(
+		&cobra.Group{ID: groupLife, Title: "Sessions:"},
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupRepo, Title: "Repository and machine:"},
+	)
+	root.AddCommand(
+		newUp(a), newDown(a), newRecover(a),
+		newLs(a), newEnv(a), newHistory(a),
+		newInit(a), newVersion(a),
+	)
+	root.SetHelpTemplate(root.HelpTemplate() + exitTable)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// setUp checks the global flags.
+func (a *app) setUp() error {
+	if a.quiet {
+		a.mode = display.Quiet
+	}
+	dir, err := filepath.Abs(a.dir)
+	if err != nil {
+		return fmt.Errorf("find the directory %s: %w", a.dir, err)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("-C %s is not a directory", a.dir)
+	}
+	a.dir = dir
+	return nil
+}
+
+// Verbs lists the commands.
+func Verbs() []string {
+	var names []string
+	for _, cmd := range newRoot(&app{}).Commands() {
+		names = append(names, cmd.Name())
+	}
+	return names
+}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps/config"
+	"ecluse/steps/docker"
+	"ecluse/steps/git"
+	"ecluse/store"
+)
+
+// The exit statuses. They are part of the interface, see the package comment.
+const (
+	exitDone        = 0
+	exitNo          = 1
+	exitUsage       = 2
+	exitConfig      = 3
+	exitNotFound    = 4
+	exitBusy        = 5
+	exitRolledBack  = 6
+	exitFailed      = 7
+	exitInterrupted = 8
+	exitTool        = 9
+	exitState       = 10
+	exitExhausted   = 11
+	exitSignal      = 128 // plus the signal's number
+)
+
+// usageError is a command line that cannot be carried out.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// noError makes a command answer no without an error of its own.
+type noError struct{ error }
+
+func (e noError) Unwrap() error { return e.error }
+
+// kind is what one sort of error looks like from outside.
+type kind struct {
+	status int
+	code   string
+	is     func(error) bool
+}
+
+// as reports whether err is, or wraps, an E.
+func as[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
+}
+
+// is makes a test for any of several sentinels.
+func is(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, target := range targets {
+			if errors.Is(err, target) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// kinds are asked in order. How a run ended comes first: what had caused that is
+// wrapped in it.
+var kinds = []kind{
+	{exitSignal, "signal", bySignal},
+	{exitRolledBack, "rolled-back", is(session.ErrRolledBack)},
+	{exitFailed, "failed", is(session.ErrFailed)},
+	{exitInterrupted, "interrupted", is(session.ErrInterrupted)},
+	{exitUsage, "usage", as[usageError]},
+	{exitNo, "no", as[noError]},
+	{exitBusy, "busy", is(session.ErrBusy)},
+	{exitNotFound, "not-found", is(session.ErrNotFound)},
+	{exitExhausted, "exhausted", is(session.ErrExhausted)},
+	{exitUsage, "slug", is(session.ErrSlug, session.ErrTaken, session.ErrNotThere)},
+	{exitConfig, "config", func(err error) bool { return is(config.ErrMissing)(err) || as[*config.Error](err) }},
+	{exitTool, "tool-missing", is(git.ErrMissing, docker.ErrMissing, docker.ErrUnreachable)},
+	{exitUsage, "repository", is(git.ErrNotRepository, git.ErrBare, git.ErrUnborn)},
+	{exitUsage, "branch", func(err error) bool {
+		return is(git.ErrBranchName, git.ErrUnknownRevision)(err) || as[*git.CheckedOutError](err)
+	}},
+	{exitState, "state", is(store.ErrDamaged, store.ErrNewer, store.ErrLocked, saga.ErrJournal)},
+}
+
+// classify finds the kind of an error.
+func classify(err error) kind {
+	for _, k := range kinds {
+		if k.is(err) {
+			if k.status == exitSignal {
+				k.status += int(signalOf(err))
+			}
+			return k
+		}
+	}
+	return kind{status: exitNo, code: "error"}
+}
+
+// bySignal reports whether a signal to this process ended the run. A stop that a
+// `down` asked for is none.
+func bySignal(err error) bool { return signalOf(err) != 0 }
+
+// signalOf is the signal that ended a run, 0 if none did.
+func signalOf(err error) syscall.Signal {
+	var by *session.Signalled
+	if !errors.As(err, &by) {
+		return 0
+	}
+	if sig, ok := by.Signal.(syscall.Signal); ok {
+		return sig
+	}
+	return syscall.SIGINT
+}
+
+// shown is an error as people and programs see it.
+type shown struct {
+	Code    string           `json:"code"`
+	Message string           `json:"message"`
+	Hint    string           `json:"hint,omitempty"`
+	Step    string           `json:"step,omitempty"`
+	Log     string           `json:"log,omitempty"`
+	Session string           `json:"session,omitempty"`
+	State   string           `json:"state,omitempty"`
+	Left    []string         `json:"left,omitempty"`
+	Problem []config.Problem `json:"problems,omitempty"`
+}
+
+// show describes an error. logs finds the log of a step.
+func show(err error, k kind, logs func(*session.RunError) string) shown {
+	s := shown{Code: k.code, Message: err.Error(), Hint: hint(err, k)}
+	var run *session.RunError
+	if errors.As(err, &run) {
+		s.Session, s.State, s.Step, s.Left = run.Key.Slug, string(run.State), run.Failure.Step, run.Left
+		if s.Step != "" {
+			s.Log = logs(run)
+		}
+	}
+	var cfg *config.Error
+	if errors.As(err, &cfg) {
+		s.Problem = cfg.Problems
+	}
+	return s
+}
+
+// hint is a command that helps, empty when the message says all there is.
+func hint(err error, k kind) string {
+	var run *session.RunError
+	slug := ""
+	if errors.As(err, &run) {
+		slug = run.Key.Slug
+	}
+	var busy *session.BusyError
+	switch {
+	case errors.As(err, &busy):
+		return "ecluse ls, or wait for it with --wait 5m"
+	case errors.Is(err, session.ErrFailed):
+		return fmt.Sprintf("ecluse down %s", slug)
+	case errors.Is(err, session.ErrInterrupted):
+		return fmt.Sprintf("ecluse recover %s", slug)
+	case errors.Is(err, config.ErrMissing):
+		return "ecluse init"
+	case errors.Is(err, session.ErrExhausted):
+		return "ecluse ls"
+	case k.code == "usage":
+		return "ecluse --help"
+	}
+	return ""
+}
+
+// exists reports whether a file is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps"
+	"ecluse/steps/docker"
+	"ecluse/steps/git"
+)
+
+// upOptions are the flags of up.
+type upOptions struct {
+	from      string
+	dryRun    bool
+	onFailure string
+	wait      time.Duration
+}
+
+func newUp(a *app) *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use: "up [BRANCH]", GroupID: groupLife, Short: "bring a session up, or finish an up that was cut off",
+		Long: `Bring up a session for BRANCH: a worktree, ports, containers and processes of
+its own. The branch is taken from the repository, else from origin, else made.
+
+With a session that exists already, up makes what is missing, and only that: it
+resumes an up that was cut off at the step where it was, repairs an active
+session whose services have died, and does nothing at all when all is well.
+Without BRANCH it is the session in whose worktree you are; in a worktree of
+your own it is that worktree, which the session adopts.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.up(o, args) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.from, "from", "", "where a new branch begins: `REF` (default HEAD)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan, and how each step would be compensated; change nothing")
+	f.StringVar(&o.onFailure, "on-failure", "rollback", "what a failed up leaves: rollback (nothing) or keep (everything, to look at)")
+	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another command that works on the session")
+	return cmd
+}
+
+// upResult is what up prints with --json. The keys of the session are those of
+// the original tool.
+type upResult struct {
+	envResult
+	State    string   `json:"state"`
+	Changed  bool     `json:"changed"`
+	Ports    portMap  `json:"ports"`
+	Warnings []string `json:"warnings"`
+}
+
+func (a *app) up(o upOptions, args []string) error {
+	if o.onFailure != "rollback" && o.onFailure != "keep" {
+		return usagef("--on-failure %s is unknown; it takes rollback or keep", o.onFailure)
+	}
+	ctx := context.Background()
+	repo, err := a.repository(ctx)
+	if err != nil {
+		return err
+	}
+	cfg, err := steps.LoadConfig(repo.Root)
+	if err != nil {
+		return err
+	}
+	target, err := a.upTarget(ctx, repo, args)
+	if err != nil {
+		return err
+	}
+	target.from = o.from
+	if o.dryRun {
+		return a.showPlan(ctx, repo, cfg, target)
+	}
+	stops := a.listen()
+	for _, warning := range cfg.Warnings() {
+		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: warning})
+	}
+	m, err := a.manager()
+	if err != nil {
+		return err
+	}
+	s, changed, err := m.Up(stops, session.UpRequest{
+		Key: target.key, Branch: target.branch, MaxSlots: cfg.MaxSlots, Wait: o.wait,
+		Options: session.Options{KeepOnFailure: o.onFailure == "keep"},
+		New: func(ctx context.Context, slot int) (session.Session, []session.Want, error) {
+			return draft(ctx, repo, cfg, target, slot)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return a.showUp(s, changed)
+}
+
+// upTarget says which session an up is for.
+type upTarget struct {
+	key session.Key
+	// branch is empty when an existing session is meant by its slug.
+	branch string
+	from   string
+	// worktree is set when a worktree of the user's is to be adopted.
+	worktree string
+}
+
+// upTarget works out which session the arguments mean.
+func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTarget, error) {
+	st, err := a.openStore()
+	if err != nil {
+		return upTarget{}, err
+	}
+	if len(args) == 1 {
+		return namedTarget(st, repo, args[0])
+	}
+	s, ok, err := a.here(st, repo)
+	if err != nil || ok {
+		return upTarget{key: s.Key}, err
+	}
+	all, err := repo.Worktrees(ctx)
+	if err != nil {
+		return upTarget{}, err
+	}
+	dir, err := filepath.EvalSymlinks(a.dir)
+	if err != nil {
+		return upTarget{}, fmt.Errorf("resolve %s: %w", a.dir, err)
+	}
+	i := slices.IndexFunc(all, func(w git.Worktree) bool { return w.Path != repo.Root && within(dir, w.Path) })
+	if i < 0 {
+		return upTarget{}, usagef("no branch was named, and %s is no worktree of a session; pass a branch: ecluse up BRANCH", a.dir)
+	}
+	if all[i].Branch == "" {
+		return upTarget{}, usagef("the worktree %s is not on a branch; switch to one, or name it", all[i].Path)
+	}
+	target, err := namedTarget(st, repo, all[i].Branch)
+	target.worktree = all[i].Path
+	return target, err
+}
+
+// namedTarget is the session that a branch, or a slug, names.
+func namedTarget(st session.Store, repo git.Repo, name string) (upTarget, error) {
+	if err := git.CheckBranch(name); err != nil {
+		return upTarget{}, usageError{err}
+	}
+	slug, err := session.Slug(name)
+	if err != nil {
+		return upTarget{}, err
+	}
+	target := upTarget{key: session.Key{Repo: repo.CommonDir, Slug: slug}, branch: name}
+	s, err := st.Get(target.key)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return target, nil
+	case err == nil && name == slug:
+		target.branch = "" // the slug of a session names it, whatever its branch is
+		return target, nil
+	default:
+		_ = s
+		return target, err
+	}
+}
+
+// draft makes the record of a new session. Whatever can be found out to be
+// impossible is found out here, before anything is made.
+func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slot int) (session.Session, []session.Want, error) {
+	if t.branch == "" {
+		t.branch = t.key.Slug // the session that the slug named has just gone
+	}
+	if t.worktree == "" {
+		if _, err := repo.Resolve(ctx, t.branch, t.from); err != nil {
+			return session.Session{}, nil, err
+		}
+	}
+	if cfg.Mode != steps.ModeHost {
+		if err := docker.Check(ctx); err != nil {
+			return session.Session{}, nil, err
+		}
+	}
+	plan, err := steps.Plan(cfg)
+	if err != nil {
+		return session.Session{}, nil, err
+	}
+	settings, err := steps.Settings(cfg)
+	if err != nil {
+		return session.Session{}, nil, err
+	}
+	s := session.Session{
+		Root: repo.Root, Branch: t.branch, From: t.from, Mode: cfg.Mode, Worktree: t.worktree,
+		Plan: plan, Settings: settings,
+	}
+	if s.Worktree == "" {
+		s.Worktree = filepath.Join(repo.Root, cfg.WorktreeDir, t.key.Slug)
+	}
+	wants, err := steps.Wants(ctx, cfg, slot)
+	return s, wants, err
+}
+
+// showPlan prints what an up would do.
+func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget) error {
+	st, err := a.openStore()
+	if err != nil {
+		return err
+	}
+	s, err := st.Get(t.key)
+	if errors.Is(err, session.ErrNotFound) {
+		all, err := st.List()
+		if err != nil {
+			return err
+		}
+		slot, err := session.FreeSlot(all, repo.CommonDir, cfg.MaxSlots)
+		if err != nil {
+			return err
+		}
+		drafted, _, err := draft(ctx, repo, cfg, t, slot)
+		if err != nil {
+			return err
+		}
+		drafted.Key, drafted.Slot = t.key, slot
+		return a.printPlan(drafted)
+	} else if err != nil {
+		return err
+	}
+	return a.printPlan(s)
+}
+
+// planStep is a step of --dry-run --json.
+type planStep struct {
+	Name    string   `json:"name"`
+	Kind    string   `json:"kind"`
+	Needs   []string `json:"needs"`
+	Cause   string   `json:"cause"`
+	Does    string   `json:"does"`
+	Reverts string   `json:"reverts"`
+	Phase   string   `json:"phase"`
+}
+
+func (a *app) printPlan(s session.Session) error {
+	list := make([]planStep, 0, len(s.Plan.Steps))
+	for i, spec := range s.Plan.Steps {
+		step := planStep{spec.Name, spec.Kind, append([]string{}, spec.Needs...), spec.Cause, spec.Does, spec.Reverts, "planned"}
+		if i < len(s.Progress.Steps) {
+			step.Phase = string(s.Progress.Steps[i].Phase)
+		}
+		list = append(list, step)
+	}
+	if a.json {
+		return writeJSON(a.Stdout, struct {
+			Slug  string     `json:"slug"`
+			Slot  int        `json:"slot"`
+			Steps []planStep `json:"steps"`
+		}{s.Slug, s.Slot, list})
+	}
+	fmt.Fprintf(a.Stdout, "plan of %s (slot %d, worktree %s)\n", s.Slug, s.Slot, s.Worktree)
+	for i, step := range list {
+		needs := ""
+		if len(step.Needs) > 0 {
+			needs = " after " + strings.Join(step.Needs, ", ")
+		}
+		phase := ""
+		if step.Phase != "planned" {
+			phase = ", now " + step.Phase
+		}
+		fmt.Fprintf(a.Stdout, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, step.Does, step.Reverts)
+	}
+	return nil
+}
+
+// showUp prints the session that is up.
+func (a *app) showUp(s session.Session, changed bool) error {
+	env, err := environment(s)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return writeJSON(a.Stdout, upResult{envResult: env, State: string(s.State), Changed: changed, Ports: ports(s), Warnings: a.heard.all()})
+	}
+	verb := "is up"
+	if !changed {
+		verb = "was up already"
+	}
+	fmt.Fprintf(a.Stdout, "%s %s in slot %d\n", s.Slug, verb, s.Slot)
+	fmt.Fprintf(a.Stdout, "  branch    %s\n  worktree  %s\n", s.Branch, s.Worktree)
+	if len(s.Ports) > 0 {
+		fmt.Fprintf(a.Stdout, "  ports     %s\n", portList(s.Ports))
+	}
+	return nil
+}
