@@ -190,13 +190,16 @@ func (h *heritage) drop(name string, note inherited) error {
 		return outside(err)
 	}
 	isLink := have.Mode()&fs.ModeSymlink != 0
-	if note.Mode == modeLink {
-		if target, err := h.worktree.Readlink(name); !isLink || err != nil || target != h.target(name) {
+	if isLink != (note.Mode == modeLink) {
+		return nil // it was replaced
+	}
+	if isLink {
+		if target, err := h.worktree.Readlink(name); err != nil || target != h.target(name) {
 			return err
 		}
 		return h.worktree.Remove(name)
 	}
-	if now, err := sum(h.worktree, name); isLink || err != nil || now != note.Sum {
+	if now, err := sum(h.worktree, name); err != nil || now != note.Sum {
 		return err
 	}
 	return h.worktree.RemoveAll(name)
