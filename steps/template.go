@@ -73,8 +73,12 @@ worktree_dir = %q
 # Files and folders of the main worktree that a session gets, where they are there.
 # An entry is a path, which is linked, or a table with a mode: symlink, copy, or
 # reflink (a copy that shares its blocks where the file system can).
-inherit_env = [".env", ".env.local"]
-#inherit_env = [".env", { file = "config/local.json", mode = "copy" }, { file = "node_modules", mode = "reflink" }]
+inherit_env = [
+  ".env",
+  ".env.local",
+  #{ file = "config/local.json", mode = "copy" },
+  #{ file = "node_modules", mode = "reflink" },
+]
 `
 
 const templatePorts = `
@@ -197,7 +201,7 @@ func Detect(root string) (mode, why string) {
 // Docker, or nothing.
 func nativeSign(root string) string {
 	if script := devScript(filepath.Join(root, "package.json")); script != "" {
-		return fmt.Sprintf("package.json has a script dev (%s)", script)
+		return fmt.Sprintf("package.json has a script dev (%.60q)", script)
 	}
 	for _, name := range []string{"Procfile.dev", "bin/dev", "Gemfile", "go.mod", "pyproject.toml"} {
 		if isFile(filepath.Join(root, name)) {

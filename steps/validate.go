@@ -53,7 +53,9 @@ func (c Config) validate(p *config.Problems, root string) {
 	v.inherit()
 	v.env()
 	v.hooks()
-	v.inside("compose.file", c.Compose.File)
+	if v.Has("compose.file") { // else it is a service's
+		v.inside("compose.file", c.Compose.File)
+	}
 	v.services()
 	v.layout()
 }
@@ -170,7 +172,7 @@ func (v validator) env() {
 	for _, name := range names {
 		key, value := "env."+name, map[string]string{name: v.Env[name]}
 		if wrong := wrongVariable(name); wrong != "" {
-			v.Invalid(key, wrong)
+			v.Misnamed(key, wrong)
 			sound = false
 			continue
 		}

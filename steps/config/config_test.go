@@ -298,6 +298,13 @@ nam = "b"
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.Misnamed("env.a.b", "it is no name")
+	if e := new(Error); !errors.As(p.Err(), &e) || e.Problems[0].Line != 6 || e.Problems[0].Column != 1 {
+		t.Errorf("got %v", p.Err())
+	}
+	if p, err = Decode(path, &into); err != nil {
+		t.Fatal(err)
+	}
 	p.Invalid("services.2.name", "it is missing") // misspelt, which was said
 	p.Invalid("services.2.nam.x", "below what was said")
 	p.Invalid("mode", "wrong")

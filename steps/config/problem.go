@@ -98,7 +98,16 @@ func (p *Problems) Broken() bool { return p.doc.broken }
 // "hooks.post_up". It stands at the key's value, or, where the file has no such
 // key, at what comes nearest. A key of which something is wrong already is left
 // alone, and so is one that was misspelt: a second message would mislead.
-func (p *Problems) Invalid(key, message string) {
+func (p *Problems) Invalid(key, message string) { p.invalid(key, message, (*node).place) }
+
+// Misnamed is [Problems.Invalid] for a problem with a key's name: it stands at the
+// key.
+func (p *Problems) Misnamed(key, message string) {
+	p.invalid(key, message, func(n *node) span { return n.key })
+}
+
+// invalid adds a problem unless it would mislead.
+func (p *Problems) invalid(key, message string, place func(*node) span) {
 	at := key
 	for range maxJoined {
 		if p.seen[at] {
@@ -107,7 +116,7 @@ func (p *Problems) Invalid(key, message string) {
 		at = at[:max(strings.LastIndexByte(at, '.'), 0)]
 	}
 	n, _ := p.doc.find(key)
-	p.report(key, n.place(), message)
+	p.report(key, place(n), message)
 }
 
 // Err is an [*Error] with all problems, or nil when there is none.

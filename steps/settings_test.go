@@ -1,0 +1,330 @@
+package steps
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ecluse/saga/session"
+	"ecluse/steps/config"
+)
+
+// complete has every key.
+const complete = `
+mode = "hybrid"
+max_slots = 4
+prefix = "shop"
+worktree_dir = "../trees"
+app_label = "role"
+app_label_value = "web"
+strict_port = true
+port_search_range = 3
+slot_stride = 2
+inherit_env = [".env", { file = "certs", mode = "reflink" }, { file = "local.json", mode = "copy" }, { file = "link" , mode = "symlink" }]
+
+[env]
+APP_URL = "http://localhost:${ECLUSE_WEB_PORT}"
+DATABASE_URL = "postgres://app@localhost:${DB_PORT}/app$$${ECLUSE_CACHE_PORT}"
+NESTED = "${APP_URL}/x"
+PATH_OF = "${ECLUSE_ROOT}:${COMPOSE_PROJECT_NAME}"
+
+[compose]
+file = "compose.yaml"
+profiles = ["dev"]
+timeout = "3m"
+
+[hooks]
+pre_up = "make"
+pre_spawn = { run = "make deps", timeout = 0, retries = 2, inputs = ["go.sum"] }
+post_up = { run = "make seed", timeout = "90s" }
+pre_down = "make dump"
+post_down = "true"
+
+[[services]]
+name = "web"
+base_port = 3000
+command = "npm run dev"
+port_env = "WEB"
+extra_ports = [{ base_port = 9229, port_env = ["INSPECT"] }, { base_port = 9429 }]
+ready = { http = "/", tcp = true, log = "^up", command = "true", timeout = "2m" }
+
+[[services]]
+name = "db"
+run = "docker"
+base_port = 5432
+host_port = 15432
+port_env = ["DB_PORT", "PGPORT"]
+publish_primary = false
+compose = "./compose.yaml"
+extra_ports = [{ base_port = 8300, container_port = 8080 }]
+`
+
+func TestConfigTakesEveryKey(t *testing.T) {
+	cfg, err := loadText(t, complete)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.SlotStride != 2 || !cfg.StrictPort || cfg.WorktreeDir != "../trees" || cfg.Compose.File != "compose.yaml" {
+		t.Errorf("got %+v", cfg)
+	}
+	hook := cfg.Hooks.PreSpawn.Value
+	if hook.Run != "make deps" || or(hook.Timeout, time.Hour) != 0 || hook.Retries != 2 || !slices.Equal(hook.Inputs, []string{"go.sum"}) {
+		t.Errorf("got %+v", hook)
+	}
+	if got := cfg.Hooks.PostUp.Value; or(got.Timeout, time.Hour) != 90*time.Second {
+		t.Errorf("got %+v", got)
+	}
+	web, db := cfg.Services[0], cfg.Services[1]
+	if !web.native() || !web.publishes() || web.hostBase() != 3000 || web.extraName(0) != "web.inspect" || web.extraName(1) != "web.2" {
+		t.Errorf("got %+v", web)
+	}
+	if db.native() || db.publishes() || db.hostBase() != 15432 {
+		t.Errorf("got %+v", db)
+	}
+	if names := keysOf(reflect.TypeFor[Config]()); !containsAll(complete, names) {
+		t.Errorf("the sample lacks one of %v", names)
+	}
+}
+
+func TestConfigSurvivesTheSession(t *testing.T) {
+	texts := map[string]string{"complete": complete, "none inherited": "mode = \"host\"\ninherit_env = []", "least": "mode = \"host\""}
+	for _, mode := range modes {
+		texts["template of "+mode] = template(t, mode)
+	}
+	for name, text := range texts {
+		want, err := loadText(t, text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		data, err := Settings(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ConfigOf(session.Session{Settings: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestOlderWaysToSayIt(t *testing.T) {
+	cfg, err := loadText(t, `mode = "hybrid"
+slot_stride = 0
+[hooks]
+on_up = "old up"
+on_down = { run = "old down", timeout = "1s" }
+pre_down = "new down"
+[[services]]
+name = "my-api"
+base_port = 3000
+command = "x"
+debug_port = 9229
+[[services]]
+name = "db"
+run = "docker"
+base_port = 5432
+compose = "db/compose.yaml"
+extra_ports = [{ base_port = 8300, container_port = 8080 }]
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.SlotStride != 1 || cfg.Compose.File != "db/compose.yaml" || cfg.Services[1].publishes() {
+		t.Errorf("got %+v", cfg)
+	}
+	if cfg.Hooks.PreUp == nil || cfg.Hooks.PreUp.Value.Run != "old up" || cfg.Hooks.PreDown.Value.Run != "new down" {
+		t.Errorf("got %+v", cfg.Hooks)
+	}
+	want := []ExtraPort{{BasePort: 9229, PortEnv: config.Strings{"ECLUSE_MY_API_DEBUG_PORT"}}}
+	if diff := cmp.Diff(want, cfg.Services[0].ExtraPorts); diff != "" {
+		t.Error(diff)
+	}
+	warnings := strings.Join(cfg.Warnings(), "\n")
+	for _, word := range []string{"on_up is now", "on_down is ignored", "debug_port", "publish_primary"} {
+		if !strings.Contains(warnings, word) {
+			t.Errorf("no warning has %q: %s", word, warnings)
+		}
+	}
+	data, err := Settings(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ConfigOf(session.Session{Settings: data})
+	if err != nil || again.Hooks.PreUp.Value.Run != "old up" || len(again.Services[0].ExtraPorts) != 1 {
+		t.Errorf("got %+v, %v", again, err)
+	}
+}
+
+// withWeb is a file with one service, to which lines can be added.
+func withWeb(lines string) string {
+	return "mode = \"hybrid\"\n[[services]]\nname = \"web\"\nbase_port = 3000\n" + lines
+}
+
+func TestConfigRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want []string // key:line
+	}{
+		"no mode":                    {"max_slots = 1", []string{"mode:0"}},
+		"empty mode":                 {"mode = \"\"", []string{"mode:1"}},
+		"unknown mode":               {"mode = \"Host\"", []string{"mode:1"}},
+		"misspelt mode, once":        {"moed = \"host\"", []string{"moed:1"}},
+		"no TOML, and nothing else":  {"max_slots = 0\nmode = ", []string{":2"}},
+		"syntax and its consequence": {"mode = host\n", []string{":1"}},
+		"everything at once": {
+			"mode = 1\nprefix = \"A\"\nmax_slots = 256\nport_search_range = -1\nslot_stride = 256\nworktree_dir = \".\"\nfoo = 1\n",
+			[]string{"mode:1", "prefix:2", "max_slots:3", "port_search_range:4", "slot_stride:5", "worktree_dir:6", "foo:7"},
+		},
+		"no slots":                {"mode = \"host\"\nmax_slots = 0", []string{"max_slots:2"}},
+		"empty prefix":            {"mode = \"host\"\nprefix = \"\"", []string{"prefix:2"}},
+		"worktrees in git":        {"mode = \"host\"\nworktree_dir = \"./.git/x\"", []string{"worktree_dir:2"}},
+		"worktrees anywhere":      {"mode = \"host\"\nworktree_dir = \"/tmp/x\"", []string{"worktree_dir:2"}},
+		"worktrees at home":       {"mode = \"host\"\nworktree_dir = \"~/x\"", []string{"worktree_dir:2"}},
+		"worktrees on two lines":  {"mode = \"host\"\nworktree_dir = \"a\\nb\"", []string{"worktree_dir:2"}},
+		"inherit from outside":    {"mode = \"host\"\ninherit_env = [\"/etc/passwd\",\n\"../x\",\n{ file = \"a/../../x\" },\n\".\",\n\"\"]", []string{"inherit_env.0:2", "inherit_env.1:3", "inherit_env.2:4", "inherit_env.3:5", "inherit_env.4:6"}},
+		"inherit what is its own": {"mode = \"host\"\ninherit_env = [\".git\",\n\".git/config\",\n\".env.ecluse\",\n\".ecluse\",\n\".ecluse/worktrees/\"]", []string{"inherit_env.0:2", "inherit_env.1:3", "inherit_env.2:4", "inherit_env.3:5", "inherit_env.4:6"}},
+		"inherit twice":           {"mode = \"host\"\ninherit_env = [\".env\",\n{ file = \"./.env\", mode = \"copy\" }]", []string{"inherit_env.1:3"}},
+		"inherit in no way":       {"mode = \"host\"\ninherit_env = [\n{ file = \".env\", mode = \"hardlink\" }]", []string{"inherit_env.0.mode:3"}},
+		"no variable":             {"mode = \"host\"\n[env]\n\"a b\" = \"\"\n\"A.B\" = \"\"\n1A = \"\"\n\"\" = \"\"", []string{"env.a b:3", "env.A.B:4", "env.1A:5", "env.:2"}},
+		"a session's variable":    {"mode = \"host\"\n[env]\nECLUSE_SLOT = \"1\"\nCOMPOSE_PROJECT_NAME = \"x\"\nECLUSE_SESSION_ID = \"x\"", []string{"env.ECLUSE_SLOT:3", "env.COMPOSE_PROJECT_NAME:4", "env.ECLUSE_SESSION_ID:5"}},
+		"no such variable":        {"mode = \"host\"\n[env]\nA = \"${NONE}\"\nB = \"$x\"\nC = \"${A}${ECLUSE_DB_PORT}\"\nD = \"${ECLUSE_APP_PORT}${PORT}\"", []string{"env.A:3", "env.B:4", "env.C:5"}},
+		"no such port in hybrid":  {"mode = \"hybrid\"\n[env]\nA = \"${ECLUSE_DB_PORT}\"\nB = \"${DB_PORT}\"", []string{"env.B:4"}},
+		"a circle":                {"mode = \"host\"\n[env]\nA = \"${B}\"\nB = \"${A}\"", []string{"env:2"}},
+		"no value":                {"mode = \"host\"\n[env]\nA = \"\\u0000\"", []string{"env.A:3"}},
+		"hooks":                   {"mode = \"host\"\n[hooks]\npre_up = \" \"\npost_up = { timeout = \"1s\" }\npre_spawn = { run = \"x\", retries = -1 }\npost_down = { run = \"x\", inputs = [\"a\", \"../b\"] }\non_down = \"\"", []string{"hooks.pre_up:3", "hooks.post_up:4", "hooks.pre_spawn.retries:5", "hooks.post_down.inputs.1:6", "hooks.on_down:7"}},
+		"old hook":                {"mode = \"host\"\n[hooks]\non_up = \"\"", []string{"hooks.on_up:3"}},
+		"compose file outside":    {"mode = \"hybrid\"\n[compose]\nfile = \"../compose.yaml\"", []string{"compose.file:3"}},
+		"no compose file":         {"mode = \"hybrid\"\n[compose]\nfile = \"\"", []string{"compose.file:3"}},
+		"service":                 {"mode = \"host\"\n[[services]]\n[[services]]\nname = \"A\"\nbase_port = 0\nrun = \"podman\"\n", []string{"services.0.base_port:2", "services.0.name:2", "services.1.name:4", "services.1.base_port:5", "services.1.run:6"}},
+		"misspelt port, once":     {"mode = \"host\"\n[[services]]\nname = \"a\"\nbase_prot = 1\n", []string{"services.0.base_prot:4"}},
+		"ports":                   {withWeb("host_port = 65536\nextra_ports = [{ base_port = 0 }, { container_port = -1, base_port = 9000 }]\nport_env = [\"A\", \"1\"]\n"), []string{"services.0.host_port:5", "services.0.extra_ports.0.base_port:6", "services.0.extra_ports.1.container_port:6", "services.0.port_env.1:7"}},
+		"port variables":          {withWeb("port_env = \"ECLUSE_SLUG\"\nextra_ports = [{ base_port = 9000, port_env = \"a-b\" }]\n"), []string{"services.0.port_env:5", "services.0.extra_ports.0.port_env:6"}},
+		"one lease for two":       {withWeb("extra_ports = [{ base_port = 9000, port_env = \"A\" },\n{ base_port = 9500, port_env = \"a\" }]\n"), []string{"services.0.extra_ports.1.port_env:6"}},
+		"same name":               {withWeb("[[services]]\nname = \"web\"\nbase_port = 4000"), []string{"services.1.name:6"}},
+		"same variable":           {withWeb("[[services]]\nname = \"we-b\"\nbase_port = 4000\n[[services]]\nname = \"we_b\"\nbase_port = 5000"), []string{"services.2.name:9"}},
+		"docker in host mode":     {"mode = \"host\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432", []string{"services.0.run:4"}},
+		"native in container":     {"mode = \"container\"\n[[services]]\nname = \"web\"\nbase_port = 3000", []string{"services.0.run:2"}},
+		"ready":                   {withWeb("ready = { log = \"(\", http = \"health\" }"), []string{"services.0.ready.log:5", "services.0.ready.http:5"}},
+		"service's compose":       {withWeb("run = \"docker\"\ncompose = \"../x\""), []string{"services.0.compose:6"}},
+		"service's empty compose": {withWeb("run = \"docker\"\ncompose = \"\""), []string{"services.0.compose:6"}},
+		"two compose files":       {withWeb("run = \"docker\"\ncompose = \"a.yaml\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"b.yaml\""), []string{"services.1.compose:11"}},
+		"two, one not named":      {withWeb("run = \"docker\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"b.yaml\""), []string{"services.0.name:3"}},
+		"the same port":           {withWeb("[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\nhost_port = 3000"), []string{"services.1.host_port:9"}},
+		"too near":                {withWeb("[[services]]\nname = \"api\"\nbase_port = 3087"), []string{"services.1.base_port:7"}},
+		"own extra port":          {withWeb("extra_ports = [{ base_port = 3000 }]"), []string{"services.0.extra_ports.0.base_port:5"}},
+		"another's extra port":    {withWeb("[[services]]\nname = \"api\"\nbase_port = 4000\nextra_ports = [{ base_port = 3050 }]"), []string{"services.1.extra_ports.0.base_port:8"}},
+		"debug port":              {withWeb("debug_port = 3001"), []string{"services.0.debug_port:5"}},
+		"past the last port":      {"mode = \"host\"\n[[services]]\nname = \"a\"\nbase_port = 65530", []string{"services.0.base_port:4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := loadText(t, test.text)
+			var e *config.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v", err)
+			}
+			var got []string
+			for _, p := range e.Problems {
+				got = append(got, fmt.Sprintf("%s:%d", p.Key, p.Line))
+			}
+			slices.Sort(got)
+			slices.Sort(test.want)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s\n%v", diff, err)
+			}
+			if diff := cmp.Diff(Config{}, cfg); diff != "" {
+				t.Error("a part of it is returned")
+			}
+		})
+	}
+}
+
+func TestConfigAccepts(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing but a mode":        "mode = \"host\"",
+		"88 apart":                  withWeb("[[services]]\nname = \"api\"\nbase_port = 3088"),
+		"near, with a small range":  "port_search_range = 0\n" + withWeb("[[services]]\nname = \"api\"\nbase_port = 3008"),
+		"one port in two":           withWeb("run = \"docker\"\n[[services]]\nname = \"api\"\nrun = \"docker\"\nbase_port = 3000\nhost_port = 13000"),
+		"one that is not published": withWeb("[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 3000\npublish_primary = false"),
+		"one compose file":          withWeb("run = \"docker\"\ncompose = \"a/b.yaml\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"./a//b.yaml\""),
+		"ready with a variable":     withWeb("command = \"x\"\nready = { http = \"${URL}/x\" }\n[env]\nURL = \"http://localhost:${PORT}\""),
+		"the highest":               "max_slots = 255\nport_search_range = 255\n" + withWeb(""),
+	} {
+		if _, err := loadText(t, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestComposeFileMayNotLeadOut(t *testing.T) {
+	root, outside := t.TempDir(), t.TempDir()
+	for _, dir := range []string{root, outside} {
+		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	links := map[string]string{"in.yaml": "compose.yaml", "out.yaml": filepath.Join(outside, "compose.yaml"), "dir": outside}
+	for name, target := range links {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string]bool{"compose.yaml": true, "in.yaml": true, "none.yaml": true, "out.yaml": false, "dir/compose.yaml": false} {
+		text := "mode = \"hybrid\"\n[compose]\nfile = \"" + file + "\"\n"
+		if err := os.WriteFile(filepath.Join(root, config.Name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadConfig(root)
+		if got := err == nil; got != want {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
+}
+
+func TestNoConfig(t *testing.T) {
+	if _, err := LoadConfig(t.TempDir()); !errors.Is(err, config.ErrMissing) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for text, want := range map[string]string{
+		"mode = \"host\"":                                                                                      "",
+		"mode = \"host\"\nmax_slots = 65":                                                                      "max_slots",
+		"mode = \"host\"\nport_search_range = 0":                                                               "port_search_range",
+		"mode = \"host\"\nport_search_range = 0\nstrict_port = true":                                           "",
+		"mode = \"host\"\n[[services]]\nname = \"a\"\nbase_port = 80\ncommand = \"x\"":                         "port 80",
+		"mode = \"host\"\n[[services]]\nname = \"a\"\nbase_port = 3000":                                        "no command",
+		withWeb("command = \"x\"\ncompose = \"x\""):                                                            "compose of service web",
+		withWeb("command = \"x\"\npublish_primary = true"):                                                     "publish_primary",
+		withWeb("run = \"docker\"\ncommand = \"x\""):                                                           "command of service web",
+		withWeb("run = \"docker\"\nready = { tcp = true }"):                                                    "ready of service web",
+		withWeb("run = \"docker\"\nextra_ports = [{ base_port = 8000, container_port = 1 }]"):                  "not published",
+		withWeb("command = \"x\"\nport_env = [\"A\"]\nextra_ports = [{ base_port = 8000, port_env = \"A\" }]"): "A is set by",
+	} {
+		cfg, err := loadText(t, text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := cfg.Warnings()
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0], want)) {
+			t.Errorf("%s: got %q; want %q", text, got, want)
+		}
+	}
+}
+
+// containsAll reports whether a text has every word.
+func containsAll(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+}
