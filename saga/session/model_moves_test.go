@@ -442,7 +442,7 @@ func (m *model) crash(s mstate, i int, emit emit) {
 	}
 	var running []int
 	for j, t := range s.procs[i].tries {
-		if t.running() {
+		if t.running() && !m.noOrphans {
 			running = append(running, j)
 		}
 	}

@@ -160,6 +160,9 @@ type variant struct {
 	// reuseEpochs: a new session of the slug begins at epoch 1 again, and runs
 	// are not told apart by an id.
 	reuseEpochs bool
+	// noOrphans: whatever a killed process has started dies with it. Not a fault,
+	// but a smaller world.
+	noOrphans bool
 	// unchecked names classes of violations that are not looked for.
 	unchecked []string
 }
