@@ -56,7 +56,7 @@ type Options struct {
 	Stderr io.Writer
 	// Terminal: Stderr is a terminal whose cursor can be moved.
 	Terminal bool
-	// Color: colours may be used.
+	// Color: colors may be used.
 	Color bool
 	// Width is the terminal's present width in columns, 0 if unknown. May be
 	// nil. It is asked before every redraw, so that a resize is noticed.
@@ -75,7 +75,7 @@ type Options struct {
 }
 
 // Detect finds out what f is: whether it is a terminal, how wide, and, by the
-// NO_COLOR and TERM of the environment, whether it may be coloured.
+// NO_COLOR and TERM of the environment, whether it may be colored.
 func Detect(f *os.File, getenv func(string) string) Options {
 	o := Options{Stderr: f}
 	fd := int(f.Fd())

@@ -104,11 +104,11 @@ func TestQuietShowsWarningsOnly(t *testing.T) {
 func TestColor(t *testing.T) {
 	plain := show(t, Plain, Options{}, transcript())
 	if strings.Contains(plain, "\x1b") || strings.Contains(plain, "\r") {
-		t.Errorf("control characters without colour: %q", plain)
+		t.Errorf("control characters without color: %q", plain)
 	}
 	colored := show(t, Plain, Options{Color: true}, transcript())
 	if !strings.Contains(colored, "\x1b[32m") || clean(colored) != strings.TrimSuffix(plain, "\n") {
-		t.Errorf("colours are missing or change the text: %q", colored)
+		t.Errorf("colors are missing or change the text: %q", colored)
 	}
 }
 
@@ -349,7 +349,7 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-func TestWriteErrorsAreNobodysBusiness(t *testing.T) {
+func TestWriteErrorsAreNobodysBusiness(_ *testing.T) {
 	r, w := io.Pipe()
 	_ = r.Close()
 	d := New(Plain, Options{Stderr: w})

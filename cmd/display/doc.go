@@ -11,7 +11,7 @@ of a command are not its business: progress goes to stderr, results to stdout.
 	quiet  warnings only
 	json   one event a line
 
-Without a terminal tty is plain. Colour is used only when [Options].Color allows
+Without a terminal tty is plain. Color is used only when [Options].Color allows
 it; [Detect] obeys NO_COLOR and TERM=dumb. Warnings are shown in every mode.
 
 # Lines

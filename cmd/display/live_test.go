@@ -378,7 +378,7 @@ func TestDetectTerminal(t *testing.T) {
 	} {
 		o := Detect(terminal, func(key string) string { return c.env[key] })
 		if o.Terminal != c.terminal || o.Color != c.color {
-			t.Errorf("%v: terminal %t, colour %t", c.env, o.Terminal, o.Color)
+			t.Errorf("%v: terminal %t, color %t", c.env, o.Terminal, o.Color)
 		}
 	}
 	o := Detect(terminal, func(string) string { return "" })

@@ -2,11 +2,11 @@ package display
 
 import "strings"
 
-// Style is how a text stands out where colours are allowed. Nothing is said by
+// Style is how a text stands out where colors are allowed. Nothing is said by
 // a style alone.
 type Style string
 
-// The styles: all the colours there are.
+// The styles: all the colors there are.
 const (
 	Normal Style = ""
 	Dim    Style = "2"
@@ -30,7 +30,7 @@ const (
 // spinner is what turns in front of a live line.
 var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
-// style colours texts, or leaves them alone.
+// style colors texts, or leaves them alone.
 type style struct{ color bool }
 
 // paint returns text in the style s.

@@ -78,7 +78,7 @@ func TestTableStyles(t *testing.T) {
 		t.Errorf("styles change the text: %q", colored)
 	}
 	if strings.Contains(plain, "\x1b") {
-		t.Errorf("styles without colour: %q", plain)
+		t.Errorf("styles without color: %q", plain)
 	}
 }
 

@@ -12,7 +12,7 @@ func TestClean(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"plain":              {"hello", "hello"},
 		"umlauts":            {"größe 日本 👩‍💻", "größe 日本 👩‍💻"},
-		"colour":             {"\x1b[1;31mred\x1b[0m", "red"},
+		"color":              {"\x1b[1;31mred\x1b[0m", "red"},
 		"private mode":       {"a\x1b[?25lb", "ab"},
 		"clear":              {"a\x1b[2J\x1b[Hb", "ab"},
 		"title":              {"\x1b]0;pwned\aafter", "after"},
