@@ -154,9 +154,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // transient reports whether git lost against another process that is about to be
 // done. A directory that cannot be made was removed at that moment, when it
-// was empty.
+// was empty. What cannot be read because it does not exist is there no more since
+// git saw it: the lock of a worktree that was being made.
 func transient(err error) bool {
 	text := said(err)
+	if strings.Contains(text, "failed to read '") && strings.Contains(text, "No such file or directory") {
+		return true
+	}
 	for _, sign := range []string{
 		".lock': File exists", "could not lock config file", "could not create directory of",
 		"could not create leading directories",

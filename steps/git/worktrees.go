@@ -28,7 +28,11 @@ type Worktree struct {
 
 // Worktrees lists the worktrees, the main one first.
 func (r Repo) Worktrees(ctx context.Context) ([]Worktree, error) {
-	out, err := r.git(ctx, "worktree", "list", "--porcelain", "-z")
+	var out []byte
+	err := retry(ctx, func() (err error) {
+		out, err = r.git(ctx, "worktree", "list", "--porcelain", "-z")
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list worktrees: %w", err)
 	}
