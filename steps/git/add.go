@@ -154,11 +154,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // transient reports whether git lost against another process that is about to be
 // done. A directory that cannot be made was removed at that moment, when it
-// was empty. What cannot be read because it does not exist is there no more since
-// git saw it: the lock of a worktree that was being made.
+// was empty. What of another worktree cannot be read is there no more since git
+// saw it ("No such file"), or not yet written ("Success"): that worktree is being
+// made or removed.
 func transient(err error) bool {
 	text := said(err)
-	if strings.Contains(text, "failed to read '") && strings.Contains(text, "No such file or directory") {
+	if strings.Contains(text, "failed to read ") && strings.Contains(text, "worktrees/") {
 		return true
 	}
 	for _, sign := range []string{
