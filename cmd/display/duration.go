@@ -8,10 +8,11 @@ import (
 const day = 24 * time.Hour
 
 // Duration says how long something took, in at most two units: "0.3s", "41s",
-// "3m12s", "2h", "5d4h". Negative ones, which clocks that jump make, are "0s".
+// "3m12s", "2h", "5d4h". What is too short to tell is "0s", and so is what is
+// negative because a clock jumped.
 func Duration(d time.Duration) string {
 	switch {
-	case d <= 0:
+	case d < 50*time.Millisecond:
 		return "0s"
 	case d < 9950*time.Millisecond:
 		return fmt.Sprintf("%.1fs", d.Seconds())

@@ -110,6 +110,7 @@ func TestDurations(t *testing.T) {
 	}{
 		{-time.Second, "0s", "0s", "0s"},
 		{0, "0s", "0s", "0s"},
+		{49 * time.Millisecond, "0s", "0s", "0s"},
 		{340 * time.Millisecond, "0.3s", "0s", "0s"},
 		{4100 * time.Millisecond, "4.1s", "4s", "4s"},
 		{9970 * time.Millisecond, "10s", "9s", "9s"},
