@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRemove(t *testing.T) {
@@ -208,6 +210,76 @@ func TestAddRefuses(t *testing.T) {
 	}
 	if data, err := os.ReadFile(filepath.Join(full, "mine")); err != nil || string(data) != "x" {
 		t.Error("what was in the way is gone")
+	}
+}
+
+// TestRemoveLeavesOthers: entries that look like ours and are not stay.
+func TestRemoveLeavesOthers(t *testing.T) {
+	repo := newRepo(t)
+	path := add(t, repo, "feat")
+	entries := filepath.Join(repo.CommonDir, "worktrees")
+	write(t, entries, "feat1/locked", "initializing") // somebody's, being made
+	write(t, entries, "feat2/locked", madeReason+path+"2")
+	must(t, os.MkdirAll(filepath.Join(entries, "feature"), 0o755))
+	other := filepath.Join(t.TempDir(), "feat")
+	tool(t, repo.Root, "worktree", "add", "-q", "-b", "other", other)
+	_, err := repo.Remove(t.Context(), path, RemoveOptions{Remnant: true})
+	must(t, err)
+	for _, stays := range []string{"feat1/locked", "feat2/locked", "feature"} {
+		if _, err := os.Stat(filepath.Join(entries, stays)); err != nil {
+			t.Error(err)
+		}
+	}
+	must(t, repo.Whole(t.Context(), other, "other"))
+}
+
+// TestStaleLock: the lock that a killed git left on our branch is broken once it is
+// old and nobody has it open; until then it is waited for.
+func TestStaleLock(t *testing.T) {
+	repo := newRepo(t)
+	ctx := t.Context()
+	base := tool(t, repo.Root, "rev-parse", "HEAD")
+	res := Resolution{KindNew, "feat", "HEAD", base}
+	path := filepath.Join(repo.Root, ".ecluse", "worktrees", "feat")
+	lock := filepath.Join(repo.CommonDir, "refs/heads/feat.lock")
+	leave := func(age time.Duration) {
+		write(t, filepath.Dir(lock), filepath.Base(lock), "")
+		at := time.Now().Add(-age)
+		must(t, os.Chtimes(lock, at, at))
+	}
+	leave(time.Minute)
+	must(t, repo.Add(ctx, path, res))
+	_, err := repo.Remove(ctx, path, RemoveOptions{})
+	must(t, err)
+	began := time.Now()
+	leave(stale - time.Second)
+	if gone, err := repo.DeleteBranch(ctx, "feat", base); err != nil || !gone {
+		t.Fatalf("%v, %v", gone, err)
+	}
+	if waited := time.Since(began); waited < time.Second {
+		t.Errorf("broke a young lock after %v", waited)
+	}
+	leave(time.Minute)
+	if gone, err := repo.DeleteBranch(ctx, "feat", base); err != nil || !gone {
+		t.Fatalf("%v, %v", gone, err)
+	}
+	noTraces(t, repo)
+	tool(t, repo.Root, "branch", "feat")
+	leave(time.Minute)
+	holder := exec.Command("sleep", "60")
+	file, err := os.Open(lock)
+	must(t, err)
+	holder.Stdin = file
+	must(t, holder.Start())
+	defer func() { _ = holder.Process.Kill(); _ = holder.Wait() }()
+	must(t, file.Close())
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if gone, err := repo.DeleteBranch(short, "feat", base); err == nil || gone {
+		t.Errorf("%v, %v", gone, err)
+	}
+	if _, err := os.Stat(lock); err != nil {
+		t.Error("broke a lock that is in use")
 	}
 }
 

@@ -178,7 +178,7 @@ func (v *view) git(ctx context.Context, stdin []byte, args ...string) ([]byte, e
 		dir: v.path, stdin: stdin, args: args,
 		at: []string{
 			"--git-dir=" + v.dir, "--work-tree=" + v.path,
-			"-c", "core.bare=false", "-c", "core.safecrlf=false", "-c", "core.splitIndex=false",
+			"-c", "core.bare=false", "-c", "core.safecrlf=false",
 		},
 		env: []string{"GIT_INDEX_FILE=" + v.index},
 	}.output(ctx)

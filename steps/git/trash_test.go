@@ -278,13 +278,39 @@ func TestSaveTrashAlone(t *testing.T) {
 	for _, setting := range [][2]string{{"commit.gpgSign", "true"}, {"gpg.program", "false"}, {"core.splitIndex", "true"}, {"core.untrackedCache", "true"}, {"core.autocrlf", "input"}} {
 		tool(t, repo.Root, "config", setting[0], setting[1])
 	}
+	tool(t, path, "update-index", "--split-index", "--untracked-cache")
+	must(t, os.RemoveAll(filepath.Join(repo.CommonDir, "ran"))) // by that, not by us
 	write(t, path, "new", "x\r\n")
+	before, err := os.ReadDir(linkOf(path))
+	must(t, err)
 	trash, err := repo.SaveTrash(t.Context(), path, "feat", when)
 	must(t, err)
+	if after, err := os.ReadDir(linkOf(path)); err != nil || len(after) != len(before) {
+		t.Errorf("%v became %v, %v", before, after, err)
+	}
 	if _, err := os.Stat(filepath.Join(repo.CommonDir, "ran")); err == nil {
 		t.Error("a hook ran")
 	}
 	if have := tool(t, repo.Root, "log", "-1", "--format=%an %ae %at %cn %P", trash.Ref); have != "ecluse ecluse@localhost 1763962560 ecluse "+tool(t, path, "rev-parse", "HEAD") {
 		t.Errorf("%s", have)
+	}
+}
+
+// TestSaveTrashRacy: a change in the same second as the index, of the same size, is
+// seen although the index is copied later.
+func TestSaveTrashRacy(t *testing.T) {
+	repo, path := seed(t)
+	index := filepath.Join(linkOf(path), "index")
+	second := time.Now().Add(-time.Hour).Truncate(time.Second)
+	file := filepath.Join(path, "edit")
+	must(t, os.Chtimes(file, second, second))
+	tool(t, path, "update-index", "--refresh")
+	write(t, path, "edit", "EDIT\n")
+	must(t, errors.Join(os.Chtimes(file, second, second), os.Chtimes(index, second, second)))
+	// git compares the inode's own time too, unless it is told not to.
+	tool(t, path, "config", "core.trustctime", "false")
+	tool(t, path, "config", "core.checkStat", "minimal")
+	if dirty, err := repo.Dirty(t.Context(), path); err != nil || !dirty {
+		t.Errorf("%v, %v", dirty, err)
 	}
 }
