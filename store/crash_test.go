@@ -202,25 +202,7 @@ func TestManyProcesses(t *testing.T) {
 		group.Wait()
 		close(done)
 	}()
-	reads, slowest := 0, time.Duration(0)
-	for running := true; running; reads++ {
-		select {
-		case <-done:
-			running = false
-		default:
-		}
-		before := time.Now()
-		holders := map[int]string{}
-		for _, got := range list(t, s) {
-			for _, port := range got.Ports {
-				if by := holders[port]; by != "" && by != got.Slug {
-					t.Fatalf("port %d is leased to %s and to %s", port, by, got.Slug)
-				}
-				holders[port] = got.Slug
-			}
-		}
-		slowest = max(slowest, time.Since(before))
-	}
+	reads, slowest := readUntil(t, s, done)
 	if all := list(t, s); len(all) != processes || len(epochs) != processes*rounds {
 		t.Errorf("%d sessions and %d epochs, want %d and %d", len(all), len(epochs), processes, processes*rounds)
 	}
@@ -234,5 +216,29 @@ func TestManyProcesses(t *testing.T) {
 	t.Logf("%d reads beside %d writers, the slowest took %s; %d lines of history", reads, processes, slowest, len(entries))
 	if left, _ := filepath.Glob(filepath.Join(s.dir, "*.new")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// readUntil lists the sessions until done, and makes sure that no two have a port.
+func readUntil(t *testing.T, s *Store, done <-chan struct{}) (reads int, slowest time.Duration) {
+	t.Helper()
+	for {
+		before := time.Now()
+		holders := map[int]string{}
+		for _, got := range list(t, s) {
+			for _, port := range got.Ports {
+				if by := holders[port]; by != "" {
+					t.Fatalf("port %d is leased to %s and to %s", port, by, got.Slug)
+				}
+				holders[port] = got.Slug
+			}
+		}
+		slowest = max(slowest, time.Since(before))
+		reads++
+		select {
+		case <-done:
+			return reads, slowest
+		default:
+		}
 	}
 }

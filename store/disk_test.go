@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,7 +95,7 @@ func childReadOnly(s *Store, args []string) error {
 		return fmt.Errorf("a write: %w", err)
 	}
 	fmt.Println(err)
-	_, err = s.Own(nil, key(50), owner(1), false) //nolint:staticcheck // it is not waited
+	_, err = s.Own(context.Background(), key(50), owner(1), false)
 	if !errors.Is(err, syscall.EROFS) {
 		return fmt.Errorf("an owner lock: %w", err)
 	}
@@ -208,7 +209,7 @@ func childFill(s *Store, args []string) error {
 		return fmt.Errorf("%d sessions were told, %d are there: %w", len(told), len(all), err)
 	}
 	// A full disk must not keep anybody from ending a session.
-	lock, err := s.Own(nil, key(1), owner(1), false) //nolint:staticcheck // it is not waited
+	lock, err := s.Own(context.Background(), key(1), owner(1), false)
 	if err != nil {
 		return err
 	}
