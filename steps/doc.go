@@ -1,0 +1,41 @@
+/*
+Package steps holds the kinds of steps that a session is made of, one file each,
+and the configuration that they are planned from.
+
+# A kind of step
+
+A kind is a file with three things:
+
+	planX(p *planner)                        adds its steps to a plan, out of the configuration
+	newX(t *Target, spec saga.Spec)          builds one again from a plan that was stored
+	Do, Compensate and mostly Verify         see saga.Step for their contract
+
+one line in the registry, whose order is the order of an up, and one fixture in
+fixtures_test.go, which brings the conformance suite: done twice, compensated
+twice, compensated without ever having been done, cut off at every fact that it
+saves. Nothing else changes.
+
+A step sees its session through its [Target] and can write nothing but facts
+([saga.Attempt.Save]) and leases. What it must know to compensate it saves before
+it acts, or it follows from names that are the same in every attempt. It runs
+programs only through steps/run and steps/proc, with the context that it was
+given: that is how they get its log, its lock and its mark ([Kit]).
+
+# What is kept
+
+A session keeps the plan and the configuration that it was made from. What was
+done is compensated as it was planned, whatever `.ecluse.toml` says by then.
+
+# Below
+
+	config   reads a TOML file strictly, with all problems and their places
+	git      worktrees and branches, through the git binary
+	docker   the compose file as a model, and the engine, through the docker CLI
+	proc     facts about processes, and starting and stopping them
+	run      programs that are waited for
+	port     which ports a slot may take, and which are free
+	dotenv   files of variables that every reader understands alike
+
+None of them knows a session.
+*/
+package steps
