@@ -128,9 +128,13 @@ run git branch --list
 [ "$(git worktree list | wc -l)" = 1 ] || die "a worktree is left"
 [ "$(git branch --list | wc -l)" = 1 ] || die "a branch is left"
 [ -z "$(ls "$repo/.ecluse/worktrees" 2>/dev/null)" ] || die "a folder is left"
-! grep -lz "ECLUSE_STATE_DIR=$ECLUSE_STATE_DIR" /proc/[0-9]*/environ 2>/dev/null | while read -r file; do
-	tr '\0' '\n' <"$file" 2>/dev/null | grep -q '^ECLUSE_SESSION_ID=' && echo "$file"
-done | grep . || die "a process is left"
+for file in /proc/[0-9]*/environ; do
+	env=$(tr '\0' '\n' 2>/dev/null <"$file") || continue
+	case $env in
+	*"ECLUSE_STATE_DIR=$ECLUSE_STATE_DIR"*ECLUSE_SESSION_ID=* | *ECLUSE_SESSION_ID=*"ECLUSE_STATE_DIR=$ECLUSE_STATE_DIR"*)
+		die "a process is left: $file" ;;
+	esac
+done 2>/dev/null
 if [ "$mode" != host ]; then
 	for kind in "ps -aq" "network ls -q" "volume ls -q"; do
 		# shellcheck disable=SC2086

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type app struct {
 
 	store   *store.Store
 	stops   *stopper
+	several bool // sessions are worked on at once
 	display *display.Display
 	heard   *warnings
 }
@@ -91,7 +93,7 @@ func (a *app) listen() session.Stops {
 func (a *app) sink() saga.Sink {
 	if a.display == nil {
 		o := display.Detect(a.Stderr, a.Getenv)
-		o.Verbose, o.Log = a.verbose, a.logOfNotice
+		o.Verbose, o.Sessions, o.Log = a.verbose, a.several, a.logOfNotice
 		a.heard, a.display = &warnings{}, display.New(a.mode, o)
 	}
 	return saga.SinkFunc(func(n saga.Notice) {
@@ -107,7 +109,7 @@ func (a *app) logOfNotice(n saga.Notice) string {
 	}
 	return steps.LogOf{
 		Key: session.Key{Repo: n.Repo, Slug: n.Session}, Run: n.Run, Step: n.Step, Index: n.Index,
-		Compensating: n.Phase == saga.CompensationFailed,
+		Compensating: slices.Contains([]saga.Phase{saga.Compensating, saga.Compensated, saga.CompensationFailed}, n.Phase),
 	}.Path(a.store)
 }
 

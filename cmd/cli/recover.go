@@ -190,6 +190,7 @@ var ways = map[session.EventKind]string{
 
 // recoverAll finishes sessions side by side.
 func (a *app) recoverAll(work []session.RecoverRequest, results []*recovered) error {
+	a.several = len(work) > 1
 	stops := a.listen()
 	m, err := a.manager()
 	if err != nil {
