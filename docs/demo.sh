@@ -129,12 +129,12 @@ run git branch --list
 [ "$(git branch --list | wc -l)" = 1 ] || die "a branch is left"
 [ -z "$(ls "$repo/.ecluse/worktrees" 2>/dev/null)" ] || die "a folder is left"
 for file in /proc/[0-9]*/environ; do
-	env=$(tr '\0' '\n' 2>/dev/null <"$file") || continue
+	env=$({ tr '\0' '\n' <"$file"; } 2>/dev/null) || continue
 	case $env in
 	*"ECLUSE_STATE_DIR=$ECLUSE_STATE_DIR"*ECLUSE_SESSION_ID=* | *ECLUSE_SESSION_ID=*"ECLUSE_STATE_DIR=$ECLUSE_STATE_DIR"*)
 		die "a process is left: $file" ;;
 	esac
-done 2>/dev/null
+done
 if [ "$mode" != host ]; then
 	for kind in "ps -aq" "network ls -q" "volume ls -q"; do
 		# shellcheck disable=SC2086
