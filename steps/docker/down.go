@@ -149,43 +149,63 @@ func (e *Engine) stop(ctx context.Context, o DownOptions) {
 // sweep removes whatever is left and looks again until nothing is, and nothing
 // more appears.
 func (e *Engine) sweep(ctx context.Context, o DownOptions, anonymous []string) error {
-	var calm time.Time
-	var last string
-	var removing error
-	for unchanged := 0; ; {
+	var b broom
+	for {
 		left, err := e.left(ctx, o, anonymous)
 		if err != nil {
 			return err
 		}
-		now := time.Now()
-		if left.Empty() {
-			if calm.IsZero() {
-				calm = now
-			}
-			if !o.Doubt || now.Sub(calm) >= settle {
-				return nil
-			}
-		} else {
-			calm = time.Time{}
-			if unchanged++; left.String() != last {
-				unchanged, last = 0, left.String()
-			}
-			if unchanged >= stubborn {
-				return &LeftError{Left: left, Err: removing}
-			}
-			if removing = e.remove(ctx, left, o.KeepVolumes); errors.Is(removing, ErrUnreachable) {
-				return removing
-			}
-			if unchanged == 0 {
-				continue // most often that was all
+		b.look(left, time.Now())
+		switch {
+		case left.Empty() && (!o.Doubt || b.calm >= settle):
+			return nil
+		case b.unchanged >= stubborn:
+			return &LeftError{Left: left, Err: b.err}
+		case !left.Empty():
+			if b.err = e.remove(ctx, left, o.KeepVolumes); errors.Is(b.err, ErrUnreachable) {
+				return b.err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("remove what docker runs for the session: %w", &LeftError{Left: left, Err: context.Cause(ctx)})
-		case <-time.After(250 * time.Millisecond):
+			return &LeftError{Left: left, Err: context.Cause(ctx)}
+		case <-time.After(b.pause()):
 		}
 	}
+}
+
+// broom remembers how a sweep is getting on.
+type broom struct {
+	last      string
+	unchanged int           // looks in a row at the same things
+	empty     time.Time     // since when there is nothing
+	calm      time.Duration // for how long that was so
+	err       error         // of the last removal
+}
+
+// look takes in what is left.
+func (b *broom) look(left Resources, now time.Time) {
+	if !left.Empty() {
+		b.empty, b.calm = time.Time{}, 0
+		b.unchanged++
+	} else {
+		if b.empty.IsZero() {
+			b.empty = now
+		}
+		b.calm = now.Sub(b.empty)
+	}
+	if text := left.String(); left.Empty() || text != b.last {
+		b.last, b.unchanged = text, 0
+	}
+}
+
+// pause is the time to the next look: none after a first removal, which is most
+// often all there is to do.
+func (b *broom) pause() time.Duration {
+	if b.empty.IsZero() && b.unchanged == 0 {
+		return 0
+	}
+	return 250 * time.Millisecond
 }
 
 // left is what is still to be removed.

@@ -125,6 +125,7 @@ func child(node *yaml.Node, name string) (at, value *yaml.Node) {
 		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(node.Content) {
 			return node.Content[i], node.Content[i]
 		}
+	default:
 	}
 	return nil, nil
 }

@@ -213,7 +213,7 @@ func within(dir, name string) (string, error) {
 		path = filepath.Join(dir, path)
 	}
 	path = filepath.Clean(path)
-	real, err := filepath.EvalSymlinks(path)
+	followed, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", &FileError{File: path, Err: ErrNoFile}
 	}
@@ -224,7 +224,7 @@ func within(dir, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look at the worktree: %w", err)
 	}
-	if rel, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(root, followed); err != nil || !filepath.IsLocal(rel) {
 		return "", &FileError{File: path, Err: fmt.Errorf("lies %w %s; give its path relative to the worktree", ErrOutside, dir)}
 	}
 	return path, nil

@@ -64,11 +64,15 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	upCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- command.Run(upCtx) }()
+	go func() {
+		ended <- command.Run(upCtx)
+		close(ended)
+	}()
 	verdict, err := e.watch(ctx, w, ended)
 	if !w.upEnded {
 		cancel()
-		<-ended
+		for range ended { // until it has ended, as it was told to
+		}
 	}
 	switch {
 	case context.Cause(ctx) != nil:

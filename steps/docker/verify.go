@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 )
 
@@ -63,32 +62,37 @@ func (e *Engine) Verify(ctx context.Context, o UpOptions) error {
 
 // published compares what the containers of a service publish with its leases.
 func published(s Service, list []container, session string) error {
-	if s.Replicas != 1 {
-		return nil
+	want := map[string]bool{}
+	for _, b := range s.Ports {
+		want[fmt.Sprintf("%s at port %d", portKey(b.Container, b.Protocol), b.Host)] = true
 	}
 	for _, c := range list {
-		if c.service() != s.Name || c.Labels[LabelSession] != session || c.State.Status != "running" {
+		// Of several containers Docker chooses the ports.
+		if s.Replicas != 1 || c.service() != s.Name || c.Labels[LabelSession] != session || c.State.Status != "running" {
 			continue
 		}
-		want := map[string]bool{}
-		for _, b := range s.Ports {
-			key := portKey(b.Container, b.Protocol) + strconv.Itoa(b.Host)
-			want[key] = false
-		}
-		for inside, bindings := range c.Ports {
-			for _, b := range bindings {
-				key := inside + b.HostPort
-				if _, ok := want[key]; !ok {
-					return fmt.Errorf("service %s publishes %s at port %s, which is not leased", s.Name, inside, b.HostPort)
-				}
-				want[key] = true
+		have := c.publishes()
+		for one := range have {
+			if !want[one] {
+				return fmt.Errorf("service %s publishes %s, which is not leased", s.Name, one)
 			}
 		}
-		for _, b := range s.Ports {
-			if !want[portKey(b.Container, b.Protocol)+strconv.Itoa(b.Host)] {
-				return fmt.Errorf("service %s does not publish %d/%s at port %d", s.Name, b.Container, b.Protocol, b.Host)
+		for one := range want {
+			if !have[one] {
+				return fmt.Errorf("service %s does not publish %s", s.Name, one)
 			}
 		}
 	}
 	return nil
+}
+
+// publishes lists what the container publishes: "80/tcp at port 8081".
+func (c container) publishes() map[string]bool {
+	ports := map[string]bool{}
+	for inside, bindings := range c.Ports {
+		for _, b := range bindings {
+			ports[fmt.Sprintf("%s at port %s", inside, b.HostPort)] = true
+		}
+	}
+	return ports
 }

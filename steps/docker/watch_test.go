@@ -160,11 +160,11 @@ func TestMeaning(t *testing.T) {
 			t.Errorf("%q means %v, want %v", text, err, want)
 		}
 		for _, other := range []error{ErrUnreachable, ErrPool, ErrPortTaken, ErrMissing} {
-			if other != want && errors.Is(err, other) {
+			if !errors.Is(other, want) && errors.Is(err, other) {
 				t.Errorf("%q means %v, too", text, other)
 			}
 		}
-		if want != ErrUnreachable && !errors.Is(brief(err), want) {
+		if !errors.Is(want, ErrUnreachable) && !errors.Is(brief(err), want) {
 			t.Errorf("%q in brief is %v", text, brief(err))
 		}
 	}
@@ -176,5 +176,33 @@ func TestMeaning(t *testing.T) {
 	}
 	if err := meaning(&run.Error{Err: context.Canceled}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled means %v", err)
+	}
+}
+
+// TestBroom: looks at the same things are counted, and the calm begins anew when
+// something appears.
+func TestBroom(t *testing.T) {
+	now := time.Now()
+	var b broom
+	some := Resources{Containers: []Resource{{ID: "a", Name: "a"}}}
+	b.look(some, now)
+	if b.pause() != 0 {
+		t.Error("a pause after the first look")
+	}
+	for range 3 {
+		b.look(some, now)
+	}
+	if b.unchanged != 3 || b.pause() == 0 {
+		t.Errorf("after four looks: %+v", b)
+	}
+	b.look(Resources{}, now)
+	b.look(Resources{}, now.Add(time.Second))
+	if b.unchanged != 0 || b.calm != time.Second {
+		t.Errorf("calm: %+v", b)
+	}
+	b.look(some, now.Add(2*time.Second))
+	b.look(Resources{}, now.Add(3*time.Second))
+	if b.calm != 0 {
+		t.Errorf("calm again: %+v", b)
 	}
 }
