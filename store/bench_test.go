@@ -65,7 +65,7 @@ func operations(s *Store) map[string]func() error {
 		"List":    func() error { _, err := s.List(); return err },
 		"History": func() error { _, err := s.History(Filter{Repo: k.Repo, Slug: k.Slug}); return err },
 		"Recent":  func() error { _, err := s.History(Filter{Limit: 20}); return err },
-		// Seven transactions: a claim with a slot and a port, four of a run, two of the way back.
+		// Eight transactions: a claim with a slot and a port, four of a run, three of the way back.
 		"UpDown": func() error {
 			if _, err := script.Up(1, session.Want{Name: "web", Candidates: []int{500, 501, 502}}); err != nil {
 				return err
