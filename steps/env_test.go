@@ -323,3 +323,17 @@ func TestEnvGone(t *testing.T) {
 	ok(t, os.RemoveAll(r.s.Worktree))
 	ok(t, r.compensate(t, step))
 }
+
+// TestReflinkSays: what was shared and what was not is told.
+func TestReflinkSays(t *testing.T) {
+	for want, c := range map[string]copier{
+		"a copy": {copied: 2},
+		"a reflink: it takes no space until it is changed": {share: true, shared: 2},
+		"a copy: the file system cannot share blocks":      {share: true, copied: 2},
+		"1 files as reflinks, 2 as copies":                 {share: true, shared: 1, copied: 2},
+	} {
+		if have := c.how(); have != want {
+			t.Errorf("%+v: %q", c, have)
+		}
+	}
+}

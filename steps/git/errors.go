@@ -12,6 +12,8 @@ import (
 var (
 	// ErrMissing: there is no git binary.
 	ErrMissing = errors.New("git is not installed, or not in PATH; install git 2.36 or newer")
+	// ErrOld: the git binary does not know what is needed here.
+	ErrOld = errors.New("git is too old; install git 2.36 or newer")
 	// ErrNotRepository: the directory belongs to no repository.
 	ErrNotRepository = errors.New("not in a git repository; change into one, or make one with: git init")
 	// ErrBare: there is no main worktree.

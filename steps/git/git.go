@@ -24,7 +24,7 @@ type Repo struct {
 }
 
 // Open finds the repository that dir belongs to, from any of its worktrees. The
-// error wraps [ErrMissing], [ErrNotRepository], [ErrBare] or [ErrUnborn].
+// error wraps [ErrMissing], [ErrOld], [ErrNotRepository], [ErrBare] or [ErrUnborn].
 func Open(ctx context.Context, dir string) (Repo, error) {
 	common, err := call{dir: dir, args: []string{"rev-parse", "--path-format=absolute", "--git-common-dir"}}.output(ctx)
 	if err != nil {

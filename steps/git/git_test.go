@@ -69,6 +69,14 @@ func write(t testing.TB, dir, name, text string) {
 // newRepo makes a repository with one commit in a directory of a strange name.
 func newRepo(t testing.TB) Repo {
 	t.Helper()
+	repo, err := Open(t.Context(), newRepoDir(t))
+	must(t, err)
+	return repo
+}
+
+// newRepoDir is newRepo before it is opened.
+func newRepoDir(t testing.TB) string {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), strange)
 	must(t, os.MkdirAll(dir, 0o755))
 	tool(t, dir, "init", "-q")
@@ -76,9 +84,7 @@ func newRepo(t testing.TB) Repo {
 	write(t, dir, ".gitignore", "*.ignored\n")
 	tool(t, dir, "add", "-A")
 	tool(t, dir, "commit", "-qm", "begin")
-	repo, err := Open(t.Context(), dir)
-	must(t, err)
-	return repo
+	return dir
 }
 
 // withOrigin makes a clone of a bare remote that has the branches.
@@ -185,6 +191,14 @@ func TestOpenRefuses(t *testing.T) {
 		if repo, err := Open(t.Context(), dir); !errors.Is(err, want) {
 			t.Errorf("%s: %v, %v; want %v", dir, repo, err, want)
 		}
+	}
+	path := os.Getenv("PATH")
+	old := t.TempDir()
+	write(t, old, "git", "#!/bin/sh\ncase \" $* \" in *\" -z \"*) echo \"error: unknown switch \\`z'\" >&2; exit 129;; esac\nPATH="+path+" exec git \"$@\"\n")
+	must(t, os.Chmod(filepath.Join(old, "git"), 0o755))
+	t.Setenv("PATH", old+":"+path)
+	if _, err := Open(t.Context(), newRepoDir(t)); !errors.Is(err, ErrOld) {
+		t.Errorf("with an old git: %v", err)
 	}
 	t.Setenv("PATH", empty)
 	if _, err := Open(t.Context(), unborn); !errors.Is(err, ErrMissing) {

@@ -34,6 +34,9 @@ func (r Repo) Worktrees(ctx context.Context) ([]Worktree, error) {
 		return err
 	})
 	if err != nil {
+		if strings.Contains(said(err), "unknown switch `z'") {
+			err = ErrOld
+		}
 		return nil, fmt.Errorf("list worktrees: %w", err)
 	}
 	var list []Worktree
