@@ -2,11 +2,13 @@ package docker
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // tree makes a folder with these files.
@@ -289,5 +291,30 @@ func TestImageName(t *testing.T) {
 	}
 	if got := imageName("p_slug_01", "web"); got != "p_slug_01-web" {
 		t.Errorf("the image of web is %q", got)
+	}
+}
+
+// TestManyServices: a file of 500 services is read and rewritten while one waits.
+func TestManyServices(t *testing.T) {
+	clean(t)
+	var b strings.Builder
+	b.WriteString("services:\n")
+	for i := range 500 {
+		fmt.Fprintf(&b, "  s%d: {image: a, ports: ['%d:80'], volumes: ['v%d:/v'], depends_on: [s%d]}\n", i, 10000+i, i, i+1)
+	}
+	b.WriteString("  s500: {image: a}\n")
+	b.WriteString("volumes:\n")
+	for i := range 500 {
+		fmt.Fprintf(&b, "  v%d:\n", i)
+	}
+	dir := tree(t, map[string]string{"compose.yaml": b.String()})
+	began := time.Now()
+	m := load(t, dir)
+	r := rewritten(t, m)
+	if len(r.Services) != 501 || len(m.Published()) != 500 {
+		t.Errorf("%d services, %d ports", len(r.Services), len(m.Published()))
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
