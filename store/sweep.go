@@ -1,12 +1,15 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ecluse/saga/session"
 )
 
 // Sweep removes the owner locks and private folders of sessions that do not exist.
@@ -40,12 +43,33 @@ func (s *Store) sweep(name string) error {
 	if err != nil {
 		return fmt.Errorf("sweep %s: %w", name, s.writeError(err))
 	}
-	sessions, err := s.List()
-	exists := false
-	for _, known := range sessions {
-		exists = exists || fileName(known.Key) == name
+	exists, err := s.known(name, file)
+	if err != nil {
+		// A record that cannot be read may be this session's.
+		unlock(file)
+		return err
 	}
 	lock := &ownerLock{file: file, path: path, dir: filepath.Join(s.dir, "sessions", name)}
-	// A record that cannot be read may be this session's.
-	return errors.Join(err, lock.Release(err == nil && !exists))
+	return lock.Release(!exists)
+}
+
+// known reports whether the session of an owner lock exists. Whom the lock is of
+// the owner has written into it; only one that was killed before it could leaves us
+// to look through all.
+func (s *Store) known(name string, file *os.File) (bool, error) {
+	var d description
+	if json.NewDecoder(file).Decode(&d) == nil && fileName(d.Key) == name {
+		_, err := s.Get(d.Key)
+		if errors.Is(err, session.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	sessions, err := s.List()
+	for _, known := range sessions {
+		if fileName(known.Key) == name {
+			return true, nil
+		}
+	}
+	return false, err
 }
