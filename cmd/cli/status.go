@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -90,7 +91,7 @@ var kinds = []kind{
 	{exitUsage, "branch", func(err error) bool {
 		return is(git.ErrBranchName, git.ErrUnknownRevision)(err) || as[*git.CheckedOutError](err)
 	}},
-	{exitState, "state", is(store.ErrDamaged, store.ErrNewer, store.ErrLocked, saga.ErrJournal)},
+	{exitState, "state", is(store.ErrDamaged, store.ErrNewer, store.ErrLocked, saga.ErrJournal, syscall.EROFS, syscall.ENOSPC, fs.ErrPermission)},
 }
 
 // classify finds the kind of an error.
