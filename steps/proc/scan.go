@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -129,21 +128,6 @@ func others(test func(pid int) bool) ([]ID, error) {
 		}
 	}
 	return found, nil
-}
-
-// carries reports whether the environment of a process has all of env.
-func carries(pid int, env []string) bool {
-	data, err := os.ReadFile(procPath(pid, "environ"))
-	if err != nil || len(data) == 0 {
-		return false
-	}
-	data = append(append([]byte{0}, data...), 0)
-	for _, entry := range env {
-		if !bytes.Contains(data, []byte("\x00"+entry+"\x00")) {
-			return false
-		}
-	}
-	return true
 }
 
 // descriptor is an open file of a process: the link in /proc, and what it says.

@@ -87,6 +87,59 @@ func TestCarrying(t *testing.T) {
 	}
 }
 
+// In the middle of an exec a process has no environment to be seen.
+func TestCarryingOfOneThatExecs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec \"$0\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := script(t, `echo ready; exec "$1"`, path)
+	for i := range 2000 {
+		if !carries(c.PID, []string{marker}) {
+			t.Fatalf("overlooked at look %d: %s", i, Describe(c.ID))
+		}
+	}
+}
+
+// An environment may be larger than what they mostly fit in.
+func TestCarryingMuch(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", "echo ready; exec sleep 1000")
+	mark := "ECLUSE_MUCH=" + rand.Text()
+	cmd.Env = os.Environ()
+	for i := range 5 {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("ECLUSE_FILL_%d=%s", i, strings.Repeat("x", 100_000)))
+	}
+	cmd.Env = append(cmd.Env, mark)
+	c := start(t, cmd)
+	for _, env := range cmd.Env {
+		if ids, err := Carrying(env, mark); err != nil || !cmp.Equal(ids, []ID{c.ID}) {
+			t.Errorf("%.40s: %v, %v", env, ids, err)
+		}
+	}
+}
+
+// A process that has no environment is nobody's.
+func TestCarryingNothing(t *testing.T) {
+	cmd := exec.Command("env", "-i", "/bin/sh", "-c", "echo ready; exec env -i /bin/sleep 1000")
+	c := start(t, cmd)
+	eventually(t, "it has none", func() bool { return commandLine(c.PID) == "/bin/sleep 1000" })
+	if carries(c.PID, []string{marker}) {
+		t.Error("it is found")
+	}
+}
+
+func TestThreadsOfTheKernel(t *testing.T) {
+	for pid, want := range map[int]bool{os.Getpid(): false, 2: true} {
+		s, err := readStat(pid)
+		if err != nil || pid == 2 && s.parent != 0 {
+			t.Skip("pid 2 is no thread of the kernel here")
+		}
+		if s.kernel != want {
+			t.Errorf("pid %d: %+v", pid, s)
+		}
+	}
+}
+
 func TestInGroupWithoutItsLeader(t *testing.T) {
 	c := script(t, `sleep 1000 & setsid sleep 1000 & echo ready; echo $!; exit`)
 	c.pid(t)

@@ -17,6 +17,7 @@ type stat struct {
 	parent  int
 	group   int
 	session int
+	kernel  bool // a thread of the kernel: no program, no environment
 	threads int
 	start   uint64
 }
@@ -27,9 +28,13 @@ const (
 	fieldParent  = 4 - 3
 	fieldGroup   = 5 - 3
 	fieldSession = 6 - 3
+	fieldFlags   = 9 - 3
 	fieldThreads = 20 - 3
 	fieldStart   = 22 - 3
 )
+
+// flagKernel marks threads of the kernel (PF_KTHREAD).
+const flagKernel = 0x00200000
 
 // dead reports whether the process has ended. A first thread that ended before
 // the others is shown as a zombie, too.
@@ -88,7 +93,11 @@ func parseStat(data []byte) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
-	s.start = start
+	flags, err := strconv.ParseUint(string(fields[fieldFlags]), 10, 64)
+	if err != nil {
+		return stat{}, err
+	}
+	s.start, s.kernel = start, flags&flagKernel != 0
 	return s, nil
 }
 
