@@ -3,6 +3,8 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"ecluse/fsm"
@@ -222,5 +224,29 @@ func TestAPoisonousSessionIsParked(t *testing.T) {
 	if _, _, err := m.process().up(); err != nil {
 		t.Error(err)
 	}
+	m.stands(fsm.Active, everything)
+}
+
+// An up does not go on at once with what it has just parked, though it is a
+// repair that only waits to be made again.
+func TestAnUpThatParksSaysSo(t *testing.T) {
+	m := newMachine(t)
+	m.process().up()
+	m.world.Set("web", sagatest.None)
+	m.world.Add(&sagatest.Script{Name: "web", OnDo: []sagatest.Act{sagatest.FailHalf}})
+	for range maxTakeovers + 1 {
+		p := m.process()
+		p.Point = func(name string) {
+			if strings.HasPrefix(name, "after") && m.record().State == fsm.PendingDown {
+				p.die()
+			}
+		}
+		p.up()
+	}
+	_, _, err := m.process().up()
+	if run := runErr(t, err, ErrFailed); run.Failure.Code != CodeParked || !slices.Equal(run.Left, []string{"web"}) {
+		t.Errorf("%+v", run)
+	}
+	m.process().up()
 	m.stands(fsm.Active, everything)
 }

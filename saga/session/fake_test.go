@@ -30,10 +30,11 @@ type machine struct {
 	trace   []transitionOf
 	drained []string
 	signals []string
-	removed []Key        // private folders that went
-	waited  map[int]bool // who has waited for a lock, by pid
-	// applying is called before a transaction; an error refuses it.
-	applying func(Event) error
+	removed []Key       // private folders that went
+	waited  map[int]int // how often somebody has waited for a lock, by pid
+	// applying is called before a transaction; an error refuses it. applied is
+	// called after it; an error is what the writer hears.
+	applying, applied func(Event) error
 }
 
 // transitionOf is one transaction as it was written.
@@ -46,7 +47,7 @@ type transitionOf struct {
 func newMachine(t *testing.T) *machine {
 	return &machine{
 		t: t, world: &sagatest.World{}, rows: map[Key][]byte{}, locks: map[Key]*fakeLock{}, procs: map[int]*process{},
-		waited: map[int]bool{},
+		waited: map[int]int{},
 	}
 }
 
@@ -203,6 +204,11 @@ func (f fakeStore) Apply(key Key, e Event) (Result, error) {
 		}
 	}
 	m.trace = append(m.trace, transitionOf{before, result.Session, e, v})
+	if m.applied != nil {
+		if err := m.applied(e); err != nil {
+			return Result{}, err
+		}
+	}
 	return result, nil
 }
 
@@ -230,6 +236,13 @@ func (m *machine) waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.waited)
+}
+
+// waitedFor is how often a process has waited.
+func (m *machine) waitedFor(pid int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waited[pid]
 }
 
 // writes is how many transactions were written.
@@ -261,7 +274,7 @@ func (f fakeLocker) Own(ctx context.Context, key Key, owner Owner, wait bool) (L
 		}
 		dead := f.p.dead
 		if wait {
-			f.p.waited[f.p.pid] = true
+			f.p.waited[f.p.pid]++
 		}
 		f.p.mu.Unlock()
 		if dead {

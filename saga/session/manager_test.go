@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -267,6 +268,23 @@ func TestParallelUpsGetSlotsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Who lost its slot several times takes one of the lowest that are free, and not
+// always the same.
+func TestOtherSlot(t *testing.T) {
+	m := newMachine(t).process()
+	all := []Session{{Key: Key{Repo: testKey.Repo}, Slot: 2}, {Key: Key{Repo: "another"}, Slot: 3}}
+	seen := map[int]bool{}
+	for range 1000 {
+		seen[m.otherSlot(all, UpRequest{Key: testKey, MaxSlots: 9}, 1, 3)] = true
+	}
+	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, []int{1, 3, 4, 5}) {
+		t.Error(got)
+	}
+	if slot := m.otherSlot(all, UpRequest{Key: testKey, MaxSlots: 2}, 1, 9); slot != 1 {
+		t.Errorf("%d of the only one that is free", slot)
+	}
+}
+
 func TestFreeSlot(t *testing.T) {
 	all := []Session{{Key: Key{Repo: "r", Slug: "a"}, Slot: 1}, {Key: Key{Repo: "r", Slug: "b"}, Slot: 3}, {Key: Key{Repo: "q", Slug: "c"}, Slot: 2}}
 	if slot, err := FreeSlot(all, "r", 3); slot != 2 || err != nil {
@@ -312,6 +330,30 @@ func TestAFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 	m.stands(fsm.Absent, "")
+}
+
+// A transaction that was written although its writer heard of an error: the
+// session is there, and its private folder must not go.
+func TestAnErrorAfterTheWrite(t *testing.T) {
+	for _, kind := range []EventKind{ClaimUp, Journal} {
+		m := newMachine(t)
+		m.applied = func(e Event) error {
+			if e.Kind == kind {
+				return sagatest.ErrDisk
+			}
+			return nil
+		}
+		if _, _, err := m.process().up(); !errors.Is(err, sagatest.ErrDisk) {
+			t.Error(err)
+		}
+		m.sound()
+		if len(m.removed) != 0 || m.record().State != fsm.PendingUp {
+			t.Errorf("%v, %s", m.removed, m.record().State)
+		}
+		m.applied = nil
+		m.process().up()
+		m.stands(fsm.Active, everything)
+	}
 }
 
 // What an owner that died left running is waited for before anything is done,

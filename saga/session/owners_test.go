@@ -250,11 +250,14 @@ func TestDownOfAnUpThatHasNotYetClaimed(t *testing.T) {
 	if _, err := hasty.down(); !errors.Is(err, ErrBusy) {
 		t.Errorf("after its patience: %v", err)
 	}
+	patient := m.process()
+	patient.Now = fast()
 	wg.Go(func() {
-		if s, err := m.process().down(); err != nil || s.State != fsm.Absent {
+		if s, err := patient.Down(patient.stops, DownRequest{Key: testKey, Wait: -1}); err != nil || s.State != fsm.Absent {
 			t.Error(s.State, err)
 		}
 	})
+	until(t, "it has waited", func() bool { return m.waitedFor(patient.pid) > 3 })
 	close(look)
 	<-begun
 	wg.Wait()
@@ -291,6 +294,28 @@ func TestDownWhileADownIsUnderWay(t *testing.T) {
 	m.stands(fsm.Absent, "")
 	if m.signals != nil {
 		t.Error(m.signals)
+	}
+}
+
+// What a stop means, by who asked and which way the run goes.
+func TestStopEvent(t *testing.T) {
+	down := &StopRequest{By: Owner{PID: 7, Verb: VerbDown}}
+	cause := &Signalled{Signal: syscall.SIGINT}
+	for _, c := range []struct {
+		asked *StopRequest
+		d     saga.Direction
+		kind  saga.EventKind // "" is no stop at all
+		code  string
+	}{
+		{nil, saga.Forward, saga.Turn, CodeInterrupted},
+		{nil, saga.Backward, saga.Halt, ""},
+		{down, saga.Forward, saga.Turn, CodeStopped},
+		{down, saga.Backward, "", ""}, // it does what the down wants
+	} {
+		e, ok := stopEvent(c.asked, cause, c.d)
+		if ok != (c.kind != "") || e.Kind != c.kind || e.Code != c.code {
+			t.Errorf("%+v: %+v, %v", c, e, ok)
+		}
 	}
 }
 
