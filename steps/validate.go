@@ -245,9 +245,9 @@ func (v validator) inside(key, path string) {
 		return
 	}
 	local := filepath.IsLocal(path)
-	if real, err := filepath.EvalSymlinks(filepath.Join(v.root, path)); local && err == nil {
+	if target, err := filepath.EvalSymlinks(filepath.Join(v.root, path)); local && err == nil {
 		root, err := filepath.EvalSymlinks(v.root)
-		rel, err2 := filepath.Rel(root, real)
+		rel, err2 := filepath.Rel(root, target)
 		local = err == nil && err2 == nil && filepath.IsLocal(rel)
 	}
 	if !local {

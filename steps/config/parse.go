@@ -59,7 +59,7 @@ func (b *builder) read() (at span, message string) {
 		switch n := b.parser.Expression(); n.Kind {
 		case unstable.KeyValue:
 			b.keyValue(b.current, n)
-		case unstable.Table, unstable.ArrayTable:
+		default: // [table] or [[table]]
 			b.current = b.header(n)
 		}
 	}
@@ -83,7 +83,8 @@ func (b *builder) skip(line int) bool {
 		return false
 	}
 	b.parser.Reset(b.text[b.base:from])
-	for b.parser.NextExpression() { //nolint:revive // only the error counts
+	for b.parser.NextExpression() {
+		// only the error counts
 	}
 	if b.parser.Error() != nil {
 		return false
