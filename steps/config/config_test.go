@@ -332,7 +332,15 @@ func TestProblemsAreBounded(t *testing.T) {
 	if len(e.Problems) != maxProblems || e.Omitted != 5000-maxProblems {
 		t.Errorf("got %d and %d more", len(e.Problems), e.Omitted)
 	}
-	data, err := json.Marshal(e.Problems[0])
+	text.Reset()
+	text.WriteString(strings.Repeat("mode = 'a'\n", 5000))
+	if err := Load(write(t, text.String()), &into); !errors.As(err, &e) || len(e.Problems) != maxProblems || e.Omitted != 4999-maxProblems {
+		t.Errorf("got %d and %d more", len(e.Problems), e.Omitted)
+	}
+	if e := problems(t, "mod = 1\r\n"); len(e) != 1 || strings.Contains(e[0].Excerpt, "·") {
+		t.Errorf("got %+v", e)
+	}
+	data, err := json.Marshal(problems(t, "mod = 1")[0])
 	if err != nil || !strings.Contains(string(data), `"line":1,"column":1`) {
 		t.Errorf("got %s, %v", data, err)
 	}

@@ -149,7 +149,7 @@ func (d *decoder) unknown(key, name string, n *node, known fieldSet) {
 	message := fmt.Sprintf("unknown key %s%s", quoted(name), where)
 	nearest := suggest(name, known.names)
 	switch _, above := d.fields(d.top).index[name]; {
-	case key != "" && above:
+	case above:
 		message += "; it belongs at the top of the file, before the first [table]"
 		d.hush(name)
 	case nearest != "":
