@@ -45,14 +45,6 @@ func newSink(log io.Writer) (*sink, error) {
 	return &sink{file: file, begin: info.Size()}, nil
 }
 
-// writer is what os/exec is given. It hands a file to the program as it is.
-func (s *sink) writer() io.Writer {
-	if s.file != nil {
-		return s.file
-	}
-	return s
-}
-
 // Write implements [io.Writer]. A log that cannot be written to must not end the
 // program by SIGPIPE in the middle of its work.
 func (s *sink) Write(data []byte) (int, error) {

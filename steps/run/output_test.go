@@ -83,6 +83,27 @@ func TestTooMuchOfOneThatEnded(t *testing.T) {
 	}
 }
 
+// What was written before the end is there, though nobody waits for more.
+func TestNothingIsLost(t *testing.T) {
+	p := &pipe{into: &capture{limit: maxOutput}, done: make(chan struct{})}
+	var err error
+	if p.read, p.write, err = os.Pipe(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.write.Close() // a daemon has it
+	if _, err := p.write.Write(make([]byte, 60_000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.read.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	go p.carry()
+	<-p.done
+	if n := len(p.into.(*capture).bytes()); n != 60_000 {
+		t.Errorf("%d bytes are left of 60000", n)
+	}
+}
+
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }

@@ -39,7 +39,7 @@ func (c Command) start(cmd *exec.Cmd) error {
 	if file, ok := c.Stdin.(*os.File); ok {
 		cmd.Stdin = file
 	} else if c.Stdin != nil {
-		// Not cmd.Stdin: Wait would wait for a reader that has nothing to say.
+		// Not cmd.Stdin: Wait would wait for a reader that never says anything.
 		pipe, err := cmd.StdinPipe()
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func hangs(cut error, pid int) bool {
 
 // verdict says what came of a program that was waited for.
 func (c Command) verdict(state *os.ProcessState, cut, err error, log *sink) error {
-	if cut == nil && (err == nil || errors.Is(err, exec.ErrWaitDelay)) {
+	if cut == nil && err == nil {
 		return nil
 	}
 	e := &Error{Program: c.String(), Status: -1, Err: cut, Tail: log.tail()}

@@ -118,22 +118,29 @@ func (c Command) run(ctx context.Context, out *capture) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := c.build(ctx, in, log)
 	if out != nil {
 		out.full = func() { cancel(ErrTooMuch) }
-		cmd.Stdout = out
 	}
-	if err := c.start(cmd); err != nil {
+	cmd := c.build(ctx, in)
+	output, err := connect(cmd, log, out)
+	if err != nil {
 		return c.fail(err)
 	}
+	if err := c.start(cmd); err != nil {
+		output.drop()
+		return c.fail(err)
+	}
+	output.begin()
 	in.point("spawned", c.Name)
 	cut := supervise(ctx, cmd.Process, in.grace())
 	if hangs(cut, cmd.Process.Pid) {
 		go func() { _ = cmd.Wait() }()
+		output.end(0)
 		return c.verdict(nil, cut, nil, log)
 	}
 	err = cmd.Wait()
 	in.point("waited", c.Name)
+	output.end(outputPatience)
 	if cut == nil && out != nil && out.overflowed() {
 		cut = ErrTooMuch // it ended before we could end it
 	}
@@ -142,14 +149,12 @@ func (c Command) run(ctx context.Context, out *capture) error {
 
 // build describes the program to os/exec. That it ends with ctx is our own
 // business: os/exec would end the program alone, and at once.
-func (c Command) build(ctx context.Context, in Inherit, log *sink) *exec.Cmd {
+func (c Command) build(ctx context.Context, in Inherit) *exec.Cmd {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), c.Name, c.Args...)
 	cmd.Dir = c.Dir
 	cmd.Env = Environ(ctx, c.Dir, c.Env...)
 	cmd.ExtraFiles = in.Files
-	cmd.Stdout, cmd.Stderr = log.writer(), log.writer()
 	cmd.SysProcAttr = ownSession()
-	cmd.WaitDelay = outputPatience
 	return cmd
 }
 
