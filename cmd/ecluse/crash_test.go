@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"ecluse/saga/session"
@@ -80,10 +78,10 @@ func (w *world) fail(yes bool) {
 func (w *world) points(args ...string) []string {
 	w.t.Helper()
 	path := filepath.Join(w.dir, "points")
-	w.run([]string{envPoints + "=" + path}, args...)
+	o := w.run([]string{envPoints + "=" + path}, args...)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("ecluse %v passed no point: %v\n%s", args, err, o.stderr)
 	}
 	return lines(string(data))
 }
@@ -94,61 +92,87 @@ func (w *world) points(args ...string) []string {
 // are killed once themselves, somewhere.
 func TestCrashAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	crashAtEveryPoint(t, crashConfig, nil, func(string) bool { return true })
+	if testing.Short() {
+		t.Skip("minutes")
+	}
+	crashes{config: crashConfig, setUp: func(*world) {}, choose: everyPoint, atOnce: 4}.run(t)
 }
 
-func crashAtEveryPoint(t *testing.T, config string, setUp func(*world), interesting func(point string) bool) {
-	fresh := func(t testing.TB) *world {
-		w := newWorld(t, config)
-		w.write(".gitignore", ".env\n.ecluse/\n")
-		w.write(".env", "SECRET=1\n")
-		if setUp != nil {
-			setUp(w)
-		}
-		w.commit("second")
-		return w
+// crashes is a set of crash cases.
+type crashes struct {
+	config string
+	// setUp adds files to the repository, and what the checker needs to know.
+	setUp func(*world)
+	// choose picks the points at which to kill, counted from 1.
+	choose func(points []string) []int
+	atOnce int
+	// rotate follows each kill by one command in turn, and not by all of
+	// them, unless ECLUSE_TEST_CRASH=all asks for all.
+	rotate bool
+}
+
+// everyPoint chooses all, and two more: steps that run side by side may need a few
+// transactions more than when they were listed.
+func everyPoint(points []string) []int {
+	var all []int
+	for k := range len(points) + 2 {
+		all = append(all, k+1)
 	}
-	ups := len(fresh(t).pointsOfUp())
-	var cases, total atomic.Int32
-	for _, verb := range crashVerbs(ups * 3 / 5) {
-		listed := fresh(t)
-		verb.prepare(listed)
-		points := listed.points(verb.args...)
-		listed.fail(false)
-		listed.ecluse(0, "up", "feat-x")
-		listed.ecluse(0, "down", "feat-x")
-		listed.mustBeClean("after " + verb.name)
-		// Steps that run side by side may need a few transactions more.
+	return all
+}
+
+// fresh makes a world in which nothing has happened.
+func (c crashes) fresh(t testing.TB) *world {
+	w := newWorld(t, c.config)
+	w.write(".gitignore", ".env\n.ecluse/\n")
+	w.write(".env", "SECRET=1\n")
+	c.setUp(w)
+	w.commit("second")
+	return w
+}
+
+func (c crashes) run(t *testing.T) {
+	listed := c.fresh(t)
+	middle := len(listed.points("up", "feat-x")) * 3 / 5
+	listed.ecluse(0, "down", "feat-x")
+	points, cases := 0, 0
+	for _, verb := range crashVerbs(middle) {
+		w := c.fresh(t)
+		verb.prepare(w)
+		chosen := c.choose(w.points(verb.args...))
+		w.fail(false)
+		w.ecluse(0, "up", "feat-x")
+		w.ecluse(0, "down", "feat-x")
+		w.mustBeClean("after " + verb.name)
+		points += len(chosen)
 		var wg sync.WaitGroup
-		slots := make(chan struct{}, 4)
-		for k := 1; k <= len(points)+2; k++ {
-			if k <= len(points) && !interesting(points[k-1]) {
-				continue
-			}
-			total.Add(1)
-			for _, then := range []string{verb.args[0], verb.reverse, "recover"} {
-				if verb.name == "recover" && then == "recover" {
-					then = "up"
+		slots := make(chan struct{}, c.atOnce)
+		for i, k := range chosen {
+			for j, then := range verb.follow() {
+				if c.rotate && os.Getenv("ECLUSE_TEST_CRASH") != "all" && i%3 != j {
+					continue
 				}
+				cases++
 				slots <- struct{}{}
 				wg.Go(func() {
 					defer func() { <-slots }()
-					cases.Add(1)
 					name := fmt.Sprintf("%s killed at %d, then %s", verb.name, k, then)
-					t.Run(name, func(t *testing.T) { crashCase(fresh(t), verb, k, then) })
+					t.Run(name, func(t *testing.T) { crashCase(c.fresh(t), verb, k, then) })
 				})
 			}
 		}
 		wg.Wait()
 	}
-	t.Logf("%d points, %d cases", total.Load(), cases.Load())
+	t.Logf("%d points, %d cases", points, cases)
 }
 
-// pointsOfUp lists the points of a fresh up, and takes it down again.
-func (w *world) pointsOfUp() []string {
-	points := w.points("up", "feat-x")
-	w.ecluse(0, "down", "feat-x")
-	return points
+// follow lists the commands that come after the kill: the same verb, the opposite
+// one, and recover.
+func (v crashVerb) follow() []string {
+	if v.name == "recover" {
+		return []string{"recover", "up", "down"}
+	}
+	return []string{v.args[0], v.reverse, "recover"}
 }
 
 // crashCase kills a verb at its k-th point, then another command at some point,
@@ -194,7 +218,7 @@ func (w *world) ledger() {
 	_, err := store.New(w.state).Get(session.Key{Repo: filepath.Join(w.root, ".git"), Slug: "feat-x"})
 	for _, mark := range []string{"pre_up", "post_up"} {
 		_, missing := os.Stat(filepath.Join(w.dir, "feat-x."+mark))
-		if (err == nil) != (missing == nil) && strings.Contains(crashConfig, mark) {
+		if (err == nil) != (missing == nil) {
 			w.t.Errorf("session there: %t, but the mark of %s: %t", err == nil, mark, missing == nil)
 		}
 	}

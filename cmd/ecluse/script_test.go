@@ -48,6 +48,7 @@ func setUpScript(env *testscript.Env) error {
 	base := 10000 + int(nextBase.Add(1))*portsPerWorld%20000
 	env.Setenv("BASE", strconv.Itoa(base))
 	env.Setenv("HOME", filepath.Join(work, "home"))
+	env.Setenv("DOCKER_CONFIG", dockerConfig())
 	env.Setenv("ECLUSE_STATE_DIR", filepath.Join(work, "state"))
 	env.Setenv("LEDGER", work)
 	env.Setenv("BRANCHES", "main")

@@ -99,8 +99,17 @@ type outcome struct {
 func (w *world) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("ecluse", args...)
 	cmd.Dir = w.root
-	cmd.Env = append(os.Environ(), "ECLUSE_STATE_DIR="+w.state, "LEDGER="+w.dir, "HOME="+w.dir)
+	cmd.Env = append(os.Environ(), "ECLUSE_STATE_DIR="+w.state, "LEDGER="+w.dir, "HOME="+w.dir, "DOCKER_CONFIG="+dockerConfig())
 	return cmd
+}
+
+// dockerConfig is where Docker finds its plugins, whatever HOME a test sets.
+func dockerConfig() string {
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		return dir
+	}
+	home, _ := os.UserHomeDir()
+	return filepath.Join(home, ".docker")
 }
 
 // patience is how long one ecluse may take in a test before it counts as hung.
