@@ -62,7 +62,11 @@ func (r Repo) Add(ctx context.Context, path string, res Resolution) error {
 	if err != nil {
 		return fmt.Errorf("add worktree %s: %w", path, err)
 	}
-	if _, err := r.git(ctx, "worktree", "unlock", "--", path); err != nil {
+	err = retry(ctx, func() error {
+		_, err := r.git(ctx, "worktree", "unlock", "--", path)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("finish worktree %s: %w", path, err)
 	}
 	return nil
@@ -154,13 +158,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // transient reports whether git lost against another process that is about to be
 // done. A directory that cannot be made was removed at that moment, when it
-// was empty. What of another worktree cannot be read is there no more since git
-// saw it ("No such file"), or not yet written ("Success"): that worktree is being
-// made or removed.
+// was empty. What of another worktree cannot be read, or is a path no more, is gone
+// since git saw it ("No such file"), or not yet written ("Success"): that worktree
+// is being made or removed, or it was the last one.
 func transient(err error) bool {
 	text := said(err)
-	if strings.Contains(text, "failed to read ") && strings.Contains(text, "worktrees/") {
-		return true
+	for _, sign := range []string{"failed to read ", "Invalid path '"} {
+		if strings.Contains(text, sign) && strings.Contains(text, "/worktrees") {
+			return true
+		}
 	}
 	for _, sign := range []string{
 		".lock': File exists", "could not lock config file", "could not create directory of",
