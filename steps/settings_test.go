@@ -266,6 +266,35 @@ func TestConfigAccepts(t *testing.T) {
 	}
 }
 
+// TestHugeConfigsAreRefusedSoon: files of a megabyte that are TOML, and whose every
+// entry could be right.
+func TestHugeConfigsAreRefusedSoon(t *testing.T) {
+	grow := func(head, format string) string {
+		text := new(strings.Builder)
+		text.WriteString("mode = \"host\"\n" + head)
+		for i := 0; text.Len() < 1<<20; i++ {
+			fmt.Fprintf(text, format, i)
+		}
+		return text.String()
+	}
+	for key, text := range map[string]string{
+		"services":             grow("", "[[services]]\nname = \"s%[1]d\"\nbase_port = 3000\n"),
+		"env":                  grow("[env]\nK0 = \"\"\n", "L%d = \"${K0}\"\n"),
+		"inherit_env":          grow("inherit_env = [\n", "\"f%d\",\n") + "]\n",
+		"services.0.ready.log": grow("[[services]]\nname = \"a\"\nbase_port = 1\nready.log = \"", "(a|b)*%d") + "\"\n",
+	} {
+		began := time.Now()
+		_, err := loadText(t, text)
+		var e *config.Error
+		if !errors.As(err, &e) || len(e.Problems) != 1 || e.Problems[0].Key != key {
+			t.Errorf("%s: got %.300v", key, err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s took %s", key, took)
+		}
+	}
+}
+
 func TestComposeFileMayNotLeadOut(t *testing.T) {
 	root, outside := t.TempDir(), t.TempDir()
 	for _, dir := range []string{root, outside} {

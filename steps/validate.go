@@ -35,6 +35,11 @@ var reserved = []string{
 const (
 	maxSlots   = 255
 	maxRetries = 100
+	// maxEntries bounds the entries of [env], [[services]] and inherit_env:
+	// their checks, and what becomes of them, are not made for more.
+	maxEntries = 1000
+	// maxPattern bounds a regular expression, in bytes.
+	maxPattern = 4096
 )
 
 // validator reports everything that is wrong with a configuration, each problem at
@@ -50,6 +55,12 @@ type validator struct {
 func (c Config) validate(p *config.Problems, root string) {
 	v := validator{c, p, root}
 	v.top()
+	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv)} {
+		if n > maxEntries {
+			v.sayf(key, "%s has %d entries; it takes %d", key, n, maxEntries)
+			return
+		}
+	}
 	v.inherit()
 	v.env()
 	v.hooks()

@@ -84,7 +84,9 @@ func (v validator) variables(key string, names []string) {
 
 // ready checks the conditions of being up.
 func (v validator) ready(at string, s Service) {
-	if _, err := regexp.Compile(s.Ready.Log); err != nil {
+	if len(s.Ready.Log) > maxPattern {
+		v.sayf(at+"ready.log", "log is longer than %d bytes", maxPattern)
+	} else if _, err := regexp.Compile(s.Ready.Log); err != nil {
 		v.sayf(at+"ready.log", "log is no regular expression: %v", err)
 	}
 	if h := s.Ready.HTTP; h != "" && !slices.ContainsFunc([]string{"/", "http://", "https://", "${"}, func(prefix string) bool {
