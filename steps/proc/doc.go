@@ -31,7 +31,8 @@ keeps in mind whom it has seen. Every scan skips processes that vanish meanwhile
 and those that we may not look into, and leaves out this process.
 
 What these facts cannot see: the environment of a program that writes over it to
-change its title (nginx, PostgreSQL), and whatever belongs to another user.
+change its title (nginx, PostgreSQL), the files and the environment of a process
+whose first thread has ended, and whatever belongs to another user.
 
 # The end
 
