@@ -25,65 +25,69 @@ type Repo struct {
 
 // Open finds the repository that dir belongs to, from any of its worktrees. The
 // error wraps [ErrMissing], [ErrOld], [ErrNotRepository], [ErrBare] or [ErrUnborn].
+//
+// It does not list worktrees: one that was half made when git was killed can make
+// every `git worktree list` fail, and must be removable all the same.
 func Open(ctx context.Context, dir string) (Repo, error) {
-	common, err := call{dir: dir, args: []string{"rev-parse", "--path-format=absolute", "--git-common-dir"}}.output(ctx)
+	out, err := call{dir: dir, args: []string{"rev-parse", "--path-format=absolute", "--git-common-dir"}}.output(ctx)
+	common := line(out)
+	switch {
+	case err != nil && strings.Contains(said(err), "not a git repository"):
+		err = ErrNotRepository
+	case err == nil && strings.HasPrefix(common, "--"):
+		err = ErrOld // it took the option for something to print
+	case err == nil:
+		common, err = filepath.EvalSymlinks(common)
+	}
 	if err != nil {
-		if strings.Contains(said(err), "not a git repository") {
-			err = ErrNotRepository
-		}
 		return Repo{}, fmt.Errorf("find the repository of %s: %w", dir, err)
 	}
-	repo := Repo{}
-	if repo.CommonDir, err = filepath.EvalSymlinks(line(common)); err != nil {
-		return Repo{}, fmt.Errorf("find the repository of %s: %w", dir, err)
+	repo := Repo{CommonDir: common}
+	if repo.Root, err = root(ctx, common); err != nil {
+		return Repo{}, fmt.Errorf("find the main worktree of %s: %w", common, err)
 	}
-	// Until the root is known, the repository's own directory serves to ask.
-	all, err := Repo{CommonDir: repo.CommonDir, Root: dir}.Worktrees(ctx)
-	if err != nil {
-		return Repo{}, err
-	}
-	main := all[0]
-	if main.Bare {
-		return Repo{}, fmt.Errorf("open %s: %w", repo.CommonDir, ErrBare)
-	}
-	if repo.Root, err = root(ctx, repo.CommonDir, main.Path); err != nil {
-		return Repo{}, err
-	}
-	if main.Head == "" {
-		refs, err := repo.git(ctx, "for-each-ref", "--count=1")
-		if err == nil && len(refs) == 0 {
-			err = ErrUnborn
-		}
-		if err != nil {
-			return Repo{}, fmt.Errorf("open %s: %w", repo.Root, err)
-		}
+	if err := repo.checkBorn(ctx); err != nil {
+		return Repo{}, fmt.Errorf("open %s: %w", repo.Root, err)
 	}
 	return repo, nil
 }
 
-// root is the main worktree. git derives it from the place of the common
-// directory, which is wrong for a submodule and with --separate-git-dir: there
-// the main worktree is told by core.worktree, or by nothing.
-func root(ctx context.Context, common, listed string) (string, error) {
-	path, err := filepath.EvalSymlinks(listed)
-	if err == nil && path != common {
-		return path, nil
+// root is the main worktree: what holds the common directory, as `git worktree
+// list` has it too. In a submodule, and with --separate-git-dir, the common
+// directory is elsewhere; there core.worktree tells, or nothing does.
+func root(ctx context.Context, common string) (string, error) {
+	ask := func(args ...string) (string, error) {
+		out, err := call{dir: common, at: []string{"--git-dir=" + common}, args: args}.output(ctx)
+		return line(out), err
 	}
-	if err == nil {
-		var out []byte
-		out, err = call{dir: common, args: []string{"config", "--file", filepath.Join(common, "config"), "core.worktree"}}.output(ctx)
-		if err == nil {
-			path = line(out)
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(common, path)
-			}
-			if path, err = filepath.EvalSymlinks(path); err == nil {
-				return path, nil
-			}
-		}
-		err = fmt.Errorf("git does not know it (%w); tell it with: git config core.worktree DIRECTORY", err)
+	bare, err := ask("rev-parse", "--is-bare-repository")
+	if err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("find the main worktree of %s: %w", common, err)
+	if bare == "true" {
+		return "", ErrBare
+	}
+	if filepath.Base(common) == ".git" {
+		return filepath.Dir(common), nil
+	}
+	path, err := ask("config", "core.worktree")
+	if err != nil {
+		return "", fmt.Errorf("git does not know it (%w); tell it with: git config core.worktree DIRECTORY", err)
+	}
+	return filepath.EvalSymlinks(absolute(common, path))
+}
+
+// checkBorn refuses a repository without any commit. That HEAD of the main
+// worktree has none, while a branch has, is no reason not to open it.
+func (r Repo) checkBorn(ctx context.Context) error {
+	if _, born, err := r.commit(ctx, "HEAD"); err != nil || born {
+		return err
+	}
+	refs, err := r.git(ctx, "for-each-ref", "--count=1")
+	if err == nil && len(refs) == 0 {
+		return ErrUnborn
+	}
+	return err
 }
 
 // call is one call of git.

@@ -192,17 +192,31 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %v", dir, repo, err, want)
 		}
 	}
-	path := os.Getenv("PATH")
-	old := t.TempDir()
-	write(t, old, "git", "#!/bin/sh\ncase \" $* \" in *\" -z \"*) echo \"error: unknown switch \\`z'\" >&2; exit 129;; esac\nPATH="+path+" exec git \"$@\"\n")
-	must(t, os.Chmod(filepath.Join(old, "git"), 0o755))
-	t.Setenv("PATH", old+":"+path)
-	if _, err := Open(t.Context(), newRepoDir(t)); !errors.Is(err, ErrOld) {
-		t.Errorf("with an old git: %v", err)
-	}
 	t.Setenv("PATH", empty)
 	if _, err := Open(t.Context(), unborn); !errors.Is(err, ErrMissing) {
 		t.Errorf("without git: %v", err)
+	}
+}
+
+// TestOldGit: a git that does not know an option is called old, whether it complains
+// or takes the option for something else.
+func TestOldGit(t *testing.T) {
+	repo := newRepo(t)
+	path, old := os.Getenv("PATH"), t.TempDir()
+	write(t, old, "git", `#!/bin/sh
+case " $* " in
+*" -z "*) printf "error: unknown switch \\140z'\\n" >&2; exit 129;;
+*" --path-format"*) echo "--path-format=absolute"; echo .git; exit;;
+esac
+PATH=`+path+` exec git "$@"
+`)
+	must(t, os.Chmod(filepath.Join(old, "git"), 0o755))
+	t.Setenv("PATH", old+":"+path)
+	if _, err := Open(t.Context(), repo.Root); !errors.Is(err, ErrOld) {
+		t.Error(err)
+	}
+	if _, err := repo.Worktrees(t.Context()); !errors.Is(err, ErrOld) {
+		t.Error(err)
 	}
 }
 

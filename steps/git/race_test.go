@@ -43,3 +43,27 @@ func TestListWhileEmptied(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBrokenEntry: git was killed while it wrote the last file of an entry, and now
+// cannot list worktrees. What was half made can be removed all the same.
+func TestBrokenEntry(t *testing.T) {
+	repo := newRepo(t)
+	path := add(t, repo, "feat")
+	write(t, linkOf(path), "locked", "initializing")
+	write(t, linkOf(path), "commondir", "")
+	if out, err := tryTool(repo.Root, "worktree", "list"); err == nil {
+		t.Logf("this git does not mind: %s", out)
+	}
+	have, err := Open(t.Context(), repo.Root)
+	if err != nil || have != repo {
+		t.Fatalf("%+v, %v", have, err)
+	}
+	if err := repo.Whole(t.Context(), path, "feat"); !errors.Is(err, ErrHalfMade) {
+		t.Error(err)
+	}
+	_, err = repo.Remove(t.Context(), path, RemoveOptions{})
+	must(t, err)
+	if left := traces(t, repo); len(left) != 1 {
+		t.Errorf("left: %q", left)
+	}
+}

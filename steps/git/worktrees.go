@@ -86,57 +86,58 @@ func parseWorktree(block string) Worktree {
 //
 // Nothing is said about the files in it: they are the user's to delete.
 func (r Repo) Whole(ctx context.Context, path, branch string) error {
-	all, err := r.Worktrees(ctx)
-	if err != nil {
-		return err
-	}
-	for _, have := range all {
-		if have.Path == place(path) {
-			return r.inspect(have, branch)
+	path = place(path)
+	dir := r.CommonDir
+	if path != r.Root {
+		e, found, err := r.entryOf(path)
+		if err != nil {
+			return err
 		}
+		if !found {
+			return fmt.Errorf("%s: %w", path, ErrNoWorktree)
+		}
+		if err := r.inspect(e); err != nil {
+			return err
+		}
+		dir = e.dir
 	}
-	return fmt.Errorf("%s: %w", path, ErrNoWorktree)
-}
-
-// inspect is Whole for a worktree that is registered.
-func (r Repo) inspect(w Worktree, branch string) error {
-	if w.Path == r.Root {
-		return r.onBranch(w, branch)
-	}
-	e, found, err := r.entryOf(w.Path)
+	out, err := call{dir: path, at: []string{"--git-dir=" + dir}, args: []string{"rev-parse", "--symbolic-full-name", "HEAD"}}.output(ctx)
 	if err != nil {
-		return err
+		if strings.Contains(said(err), "unknown revision") {
+			return fmt.Errorf("%s: %w: what is checked out in it has no commit", path, ErrDamaged)
+		}
+		return fmt.Errorf("look at worktree %s: %w", path, err)
 	}
-	switch {
-	case !found:
-		return fmt.Errorf("%s: %w", w.Path, ErrNoWorktree)
-	case e.locked && inMaking(e.reason):
-		return fmt.Errorf("%s: %w: %s", w.Path, ErrHalfMade, e.reason)
-	case !isDir(w.Path):
-		return fmt.Errorf("%s: %w: its directory is gone", w.Path, ErrNoWorktree)
-	case linkOf(w.Path) != e.dir:
-		return fmt.Errorf("%s: %w: its .git file does not lead to %s; mend it with: git -C %s worktree repair %s",
-			w.Path, ErrDamaged, e.dir, shellQuote(r.Root), shellQuote(w.Path))
-	case !isFile(filepath.Join(e.dir, "index")):
-		return fmt.Errorf("%s: %w: it has no index; make one with: git -C %s reset", w.Path, ErrDamaged, shellQuote(w.Path))
-	}
-	return r.onBranch(w, branch)
+	return onBranch(path, line(out), branch)
 }
 
-// onBranch looks at what is checked out.
-func (r Repo) onBranch(w Worktree, branch string) error {
+// inspect looks at what connects a worktree with the repository.
+func (r Repo) inspect(e entry) error {
 	switch {
-	case w.Head == "":
-		return fmt.Errorf("%s: %w: branch %s has no commit", w.Path, ErrDamaged, w.Branch)
-	case branch == "" || w.Branch == branch:
-		return nil
-	case w.Branch == "":
-		return fmt.Errorf("%s: %w %s: it is on no branch; change with: git -C %s switch %s",
-			w.Path, ErrOtherBranch, branch, shellQuote(w.Path), shellQuote(branch))
-	default:
-		return fmt.Errorf("%s: %w %s: it is on %s; change with: git -C %s switch %s",
-			w.Path, ErrOtherBranch, branch, w.Branch, shellQuote(w.Path), shellQuote(branch))
+	case e.locked && inMaking(e.reason):
+		return fmt.Errorf("%s: %w: %s", e.path, ErrHalfMade, e.reason)
+	case !isDir(e.path):
+		return fmt.Errorf("%s: %w: its directory is gone", e.path, ErrNoWorktree)
+	case linkOf(e.path) != e.dir:
+		return fmt.Errorf("%s: %w: its .git file does not lead to %s; mend it with: git -C %s worktree repair %s",
+			e.path, ErrDamaged, e.dir, shellQuote(r.Root), shellQuote(e.path))
+	case !isFile(filepath.Join(e.dir, "index")):
+		return fmt.Errorf("%s: %w: it has no index; make one with: git -C %s reset", e.path, ErrDamaged, shellQuote(e.path))
 	}
+	return nil
+}
+
+// onBranch compares the ref that is checked out with the branch that should be.
+func onBranch(path, ref, branch string) error {
+	have, onAny := strings.CutPrefix(ref, "refs/heads/")
+	switch {
+	case branch == "" || onAny && have == branch:
+		return nil
+	case !onAny:
+		have = "no branch"
+	}
+	return fmt.Errorf("%s: %w %s: it is on %s; change with: git -C %s switch %s",
+		path, ErrOtherBranch, branch, have, shellQuote(path), shellQuote(branch))
 }
 
 // entry is what the repository keeps about a worktree: a directory below
