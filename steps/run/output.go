@@ -83,16 +83,7 @@ func (s *sink) readBack() []byte {
 		return nil
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil
-	}
-	from := max(s.begin, info.Size()-window)
-	if info.Size() < s.begin {
-		from = max(0, info.Size()-window) // somebody has truncated the log
-	}
-	data, _ := io.ReadAll(io.NewSectionReader(file, from, window))
-	return data
+	return lastOf(file, s.begin)
 }
 
 // escape matches what moves and colours a terminal.

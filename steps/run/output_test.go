@@ -136,6 +136,21 @@ func TestTailOfAFile(t *testing.T) {
 	}
 }
 
+func TestTailOfAPath(t *testing.T) {
+	log := openLog(t)
+	for from, want := range map[int64]string{0: "one\ntwo", 4: "two", 8: "", 9: "one\ntwo"} {
+		if err := os.WriteFile(log.Name(), []byte("one\ntwo\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := Tail(log.Name(), from); got != want {
+			t.Errorf("from %d: %q", from, got)
+		}
+	}
+	if got := Tail(log.Name()+".missing", 0); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A log that is no plain file is used as well, and its end is known.
 func TestTailOfAPipe(t *testing.T) {
 	reader, writer, err := os.Pipe()

@@ -14,10 +14,19 @@ func Tail(path string, from int64) string {
 		return ""
 	}
 	defer file.Close()
+	return clean(lastOf(file, from))
+}
+
+// lastOf is the last of a file from the byte from on; of one that has become
+// shorter meanwhile, simply the last.
+func lastOf(file *os.File, from int64) []byte {
 	info, err := file.Stat()
 	if err != nil {
-		return ""
+		return nil
+	}
+	if info.Size() < from {
+		from = 0
 	}
 	data, _ := io.ReadAll(io.NewSectionReader(file, max(from, info.Size()-window), window))
-	return clean(data)
+	return data
 }
