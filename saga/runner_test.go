@@ -334,6 +334,33 @@ func TestAHardStopLeavesAtOnce(t *testing.T) {
 	}
 }
 
+// What comes in while the hard stop does is not written either.
+func TestNoVerdictAfterAHardStop(t *testing.T) {
+	for range 50 {
+		r := newRig(t, "a", "b")
+		r.world.Touch = nil // it looks at the journal, which is held below
+		begun := make(chan string, 1)
+		r.world.Add(&sagatest.Script{Name: "a", Facts: []string{"x"}})
+		r.world.Add(&sagatest.Script{Name: "b", OnDo: []sagatest.Act{sagatest.Hang}, Begun: begun})
+		r.journal.Before = func(n int) error {
+			if n == 2 { // the fact; meanwhile b is cut off and has something to say
+				<-begun
+				r.leave()
+				for range 100 {
+					runtime.Gosched()
+				}
+			}
+			return nil
+		}
+		if _, err := r.run(up); !errors.Is(err, saga.ErrAbandoned) {
+			t.Fatal(err)
+		}
+		if p := r.journal.Progress(); p.Direction != saga.Forward || p.Steps[1].Phase != saga.Started {
+			t.Fatalf("%+v", p)
+		}
+	}
+}
+
 // A step that does not listen cannot hold a hard stop for long; the error says
 // that it is still there.
 func TestAHardStopDoesNotWaitForADeafStep(t *testing.T) {

@@ -30,6 +30,14 @@ A session that is pending while nobody holds its lock is interrupted, and one
 whose lock is held is busy: the two are told apart with certainty, see
 [Manager.Status].
 
+# Asking an owner to stop
+
+A down of an up that is under way leaves word in the record ([AskStop]) and then
+signals the owner, which turns back; the down waits for its lock. Only one command
+asks: a process takes a second signal as an order to leave at once. A process that
+works on several sessions (recover) finds by the record which of them is meant,
+and goes on with the others.
+
 # Up, down, recover
 
 [Manager.Up] brings a session up from whatever state it is in, [Manager.Down]
