@@ -278,14 +278,16 @@ func TestAStopThatIsNone(t *testing.T) {
 	r.want(saga.Completed, "a=whole b=whole", up)
 }
 
-// A stop while the last look is under way: what comes of it is no fault.
+// A stop while the last look is under way ends the look, and what comes of it is
+// no fault. Here the compensation goes on only when the look has ended.
 func TestASoftStopDuringTheLastLook(t *testing.T) {
 	for range 50 {
 		r := newRig(t, "a", "b: a")
-		looking := make(chan struct{}, 1)
+		looking, looked := make(chan struct{}, 1), make(chan struct{})
+		r.world.Add(&sagatest.Script{Name: "b", OnCompensate: []sagatest.Act{sagatest.Deaf}, Release: looked})
 		r.runner.Step = func(spec saga.Spec) (saga.Step, error) {
 			step, err := r.world.Step(spec)
-			return &slowLook{step, spec.Name == "b", looking}, err
+			return &slowLook{step, spec.Name == "b", looking, looked}, err
 		}
 		go func() { <-looking; r.stop(errors.New("terminated")) }()
 		r.want(saga.Reverted, "", up)
@@ -295,14 +297,15 @@ func TestASoftStopDuringTheLastLook(t *testing.T) {
 // slowLook is a step whose Verify says that it has begun and waits for its end.
 type slowLook struct {
 	saga.Step
-	slow    bool
-	looking chan struct{}
+	slow            bool
+	looking, looked chan struct{}
 }
 
 func (s *slowLook) Verify(ctx context.Context, _ *saga.Attempt) error {
 	if s.slow {
 		s.looking <- struct{}{}
 		<-ctx.Done()
+		close(s.looked)
 		return ctx.Err()
 	}
 	return nil
