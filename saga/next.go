@@ -184,41 +184,25 @@ func (m *machine) applyStep(e Event) error {
 		return fmt.Errorf("%s of step %q, which the plan does not have: %w", e.Kind, e.Step, ErrGrammar)
 	}
 	s := &m.p.Steps[i]
-	wrong := fmt.Errorf("%s of step %s, which is %s: %w", e.Kind, e.Step, s.Phase, ErrGrammar)
+	if e.Kind == StepLost && m.p.Direction == Backward {
+		return nil // it turned while somebody looked
+	}
+	if !reports(e.Kind, s.Phase) {
+		return fmt.Errorf("%s of step %s, which is %s: %w", e.Kind, e.Step, s.Phase, ErrGrammar)
+	}
 	switch e.Kind {
 	case StepSaved:
-		if !s.Phase.Running() {
-			return wrong
-		}
 		if s.Facts == nil {
 			s.Facts = map[string]json.RawMessage{}
 		}
 		s.Facts[e.Key] = e.Data
 	case StepDone:
-		if s.Phase != Started {
-			return wrong
-		}
 		s.Err, s.Permanent, s.Resumed = "", false, false
 		m.set(i, Done, "")
-	case StepFailed:
-		if s.Phase != Started {
-			return wrong
-		}
-		s.Permanent = e.Permanent
-		m.set(i, Failed, e.Err)
-	case StepLost:
-		if m.p.Direction == Backward {
-			return nil // it turned while somebody looked
-		}
-		if s.Phase != Done {
-			return wrong
-		}
-		s.Permanent = true
+	case StepFailed, StepLost:
+		s.Permanent = e.Permanent || e.Kind == StepLost
 		m.set(i, Failed, e.Err)
 	case StepCompensated:
-		if s.Phase != Compensating {
-			return wrong
-		}
 		// Reverting one run leaves what an earlier one may have left, and
 		// the facts that its compensation needs.
 		if m.p.Scope == "" || !s.Prior {
@@ -226,16 +210,27 @@ func (m *machine) applyStep(e Event) error {
 		}
 		s.Err, s.Permanent = "", false
 		m.set(i, Compensated, "")
-	case StepCompensationFailed:
-		if s.Phase != Compensating {
-			return wrong
-		}
+	default:
 		s.Permanent = e.Permanent
 		m.set(i, CompensationFailed, e.Err)
-	default:
-		return fmt.Errorf("event %q: %w", e.Kind, ErrGrammar)
 	}
 	return nil
+}
+
+// reports is the grammar: whether that can be reported of a step in that phase.
+func reports(kind EventKind, phase Phase) bool {
+	switch kind {
+	case StepSaved:
+		return phase.Running()
+	case StepDone, StepFailed:
+		return phase == Started
+	case StepLost:
+		return phase == Done
+	case StepCompensated, StepCompensationFailed:
+		return phase == Compensating
+	default:
+		return false
+	}
 }
 
 // set moves step i to a phase and notes it for the history.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +15,11 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/sagatest"
 )
+
+func TestMain(m *testing.M) {
+	saga.ShortenLeavePatience()
+	os.Exit(m.Run())
+}
 
 // rig is a runner in a world of its own.
 type rig struct {

@@ -147,7 +147,7 @@ func (f folder) Verify(_ context.Context, a *saga.Attempt) error {
 			data = []byte("x")
 		}
 		if err != nil || f.flaw != "it does not see damage" && string(data) != "x" {
-			return fmt.Errorf("%s holds %q: %v", name, data, err)
+			return fmt.Errorf("%s holds %q: %w", name, data, err)
 		}
 	}
 	return nil
@@ -170,7 +170,7 @@ func fixture(flaw string) Fixture {
 			Present: func() error {
 				for _, name := range list() {
 					if data, err := os.ReadFile(name); err != nil || string(data) != "x" {
-						return fmt.Errorf("%s: %q, %v", name, data, err)
+						return fmt.Errorf("%s: %q, %w", name, data, err)
 					}
 				}
 				if names := list(); len(names) != 2 {

@@ -61,6 +61,7 @@ func (r RecoverRequest) Way(s Session) (EventKind, error) {
 		if r.Repair {
 			return ClaimUp, nil
 		}
+	case fsm.Absent, fsm.Stopped: // nothing of them was cut off
 	}
 	return "", nil
 }

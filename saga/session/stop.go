@@ -39,21 +39,16 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 		if err != nil {
 			return nil, asked, err
 		}
-		waited, patience := m.Now().Sub(begun), max(claimPatience, req.Wait)
+		waited, patience := m.Now().Sub(begun), req.patience(s)
+		asked = asked || s.State == fsm.PendingUp || rollsBack(s)
 		switch {
-		case s.State == fsm.PendingUp:
-			if s.Run.Stop == nil {
-				m.askToStop(s)
-			} else if waited >= stopPatience && told != s.Epoch {
-				// Who asked before us may have died before it could signal.
-				told = s.Epoch
-				m.signal(s)
-			}
-			asked, patience = true, -1
-		case rollsBack(s):
-			asked, patience = true, -1
-		case s.State == fsm.PendingDown, req.Wait < 0:
-			patience = req.Wait
+		case s.State != fsm.PendingUp:
+		case s.Run.Stop == nil:
+			m.askToStop(s)
+		case waited >= stopPatience && told != s.Epoch:
+			// Who asked before us may have died before it could signal.
+			told = s.Epoch
+			m.signal(s)
 		}
 		if patience >= 0 && waited >= patience {
 			return nil, asked, busy
@@ -69,6 +64,19 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 		if cause := context.Cause(stops.Soft); cause != nil {
 			return nil, asked, cause
 		}
+	}
+}
+
+// patience is how long the owner of a session is waited for; negative is without
+// end.
+func (r DownRequest) patience(s Session) time.Duration {
+	switch {
+	case s.State == fsm.PendingUp, rollsBack(s):
+		return -1
+	case s.State == fsm.PendingDown, r.Wait < 0:
+		return r.Wait
+	default:
+		return max(claimPatience, r.Wait)
 	}
 }
 

@@ -260,6 +260,7 @@ func (t *transition) conclude(d saga.Decision) error {
 			t.s.Failure = failureOf(d.Progress)
 			return t.fire(fsm.Fail)
 		}
+	case saga.Running:
 	}
 	return nil
 }
