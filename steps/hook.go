@@ -86,10 +86,16 @@ func newHook(t *Target, spec saga.Spec) saga.Step {
 	return hook{t, hookPair{of: func(Hooks) (_, _ *config.OneOrTable[Hook]) { return nil, nil }}}
 }
 
-// hookFact is what a hook with inputs remembers of its last success.
+// hookFact is on record while the last thing that became of a hook is that it
+// succeeded.
 type hookFact struct {
-	Fingerprint string `json:"fingerprint"`
+	Succeeded bool `json:"succeeded"`
+	// Fingerprint of the hook and its inputs at that time.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
+
+// factHook is the key of a [hookFact].
+const factHook = "hook"
 
 // Do runs the hook.
 func (h hook) Do(ctx context.Context, a *saga.Attempt) error {
@@ -97,53 +103,64 @@ func (h hook) Do(ctx context.Context, a *saga.Attempt) error {
 	if up == nil {
 		return nil
 	}
+	if err := h.forget(a); err != nil {
+		return err
+	}
 	if err := h.run(ctx, up.Value); err != nil {
 		return fmt.Errorf("%s: %w", h.pair.up, err)
 	}
-	if len(up.Value.Inputs) == 0 {
-		return nil
+	fact := hookFact{Succeeded: true}
+	if len(up.Value.Inputs) > 0 {
+		var err error
+		if fact.Fingerprint, err = h.fingerprint(up.Value); err != nil {
+			return err
+		}
 	}
-	print, err := h.fingerprint(up.Value)
-	if err != nil {
-		return err
-	}
-	return a.Save("success", hookFact{print})
+	return a.Save(factHook, fact)
 }
 
-// Verify tells whether a hook has to run (again). One without inputs cannot tell
-// what it did: when it was cut off it runs again, and when it ended well that is
-// all there is to know. One with inputs has to run when they have changed since
-// its last success. What the run in hand has changed itself does not count.
+// forget takes back that the hook succeeded, before something is done that makes
+// it untrue.
+func (h hook) forget(a *saga.Attempt) error {
+	var fact hookFact
+	if _, err := a.Load(factHook, &fact); err != nil || !fact.Succeeded {
+		return err
+	}
+	return a.Save(factHook, hookFact{})
+}
+
+// Verify tells whether a hook has to run (again): when it was cut off, and nobody
+// can tell how far it came; or when its inputs have changed since it succeeded.
+// What the run in hand has changed itself does not count.
 func (h hook) Verify(_ context.Context, a *saga.Attempt) error {
 	up, _ := h.pair.of(h.Config.Hooks)
-	if up == nil || !a.Resumed && (len(up.Value.Inputs) == 0 || h.Session().State != fsm.Active) {
+	if up == nil {
 		return nil
 	}
-	if len(up.Value.Inputs) == 0 {
-		return fmt.Errorf("%s was cut off, and nobody can tell how far it came", h.pair.up)
-	}
 	var fact hookFact
-	known, err := a.Load("success", &fact)
-	if err != nil {
+	if _, err := a.Load(factHook, &fact); err != nil {
 		return err
 	}
-	if !known {
-		return fmt.Errorf("%s has not succeeded yet", h.pair.up)
+	if !fact.Succeeded {
+		return fmt.Errorf("%s has not succeeded, or was cut off", h.pair.up)
+	}
+	if len(up.Value.Inputs) == 0 || !a.Resumed && h.Session().State != fsm.Active {
+		return nil
 	}
 	now, err := h.fingerprint(up.Value)
-	if err != nil {
-		return err
+	if err == nil && now != fact.Fingerprint {
+		err = fmt.Errorf("the inputs of %s have changed", h.pair.up)
 	}
-	if now != fact.Fingerprint {
-		return fmt.Errorf("the inputs of %s have changed", h.pair.up)
-	}
-	return nil
+	return err
 }
 
 // Compensate runs the hook's mirror. Without a worktree there is nowhere to run
 // what belongs there, and its absence must not keep a session from going.
 func (h hook) Compensate(ctx context.Context, a *saga.Attempt) error {
 	_, down := h.pair.of(h.Config.Hooks)
+	if err := h.forget(a); err != nil {
+		return err
+	}
 	if down == nil || h.Options().NoHooks {
 		return nil
 	}

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func matches(re *regexp.Regexp, log io.Reader) bool {
 	lines := bufio.NewReaderSize(log, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
-		if re.Match(line) {
+		if re.Match(bytes.TrimRight(line, "\r\n")) {
 			return true
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {

@@ -71,15 +71,13 @@ const factProcess = "process"
 // service's command begins.
 type serviceFact struct {
 	proc.ID
-	// Run that started it.
-	Run string `json:"run"`
 	// Log that it writes to, from the byte Offset on.
 	Log    string `json:"log"`
 	Offset int64  `json:"offset"`
 }
 
-// Do starts the service, or goes on waiting for one that this run had started
-// when it was cut off.
+// Do starts the service. What an earlier attempt has started, and was not found to
+// be ready, is stopped first.
 func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 	vars, err := s.environ()
 	if err != nil {
@@ -88,10 +86,6 @@ func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 	var fact serviceFact
 	if _, err := a.Load(factProcess, &fact); err != nil {
 		return err
-	}
-	if fact.Run == s.Session().Run.ID && fact.Alive() {
-		a.Report("process %d is running already", fact.PID)
-		return s.await(ctx, fact, vars, exitOf(ctx, fact.ID))
 	}
 	if err := s.stop(ctx, fact); err != nil {
 		return err
@@ -125,7 +119,7 @@ func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]str
 	if err != nil {
 		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
-	fact := serviceFact{ID: pending.ID, Run: s.Session().Run.ID, Log: s.LogFile, Offset: size}
+	fact := serviceFact{ID: pending.ID, Log: s.LogFile, Offset: size}
 	if err := a.Save(factProcess, fact); err != nil {
 		pending.Abort()
 		return serviceFact{}, nil, err

@@ -78,7 +78,7 @@ func (f Fixture) atEverySave(t *testing.T, compensate bool, how fault) error {
 				if err != nil {
 					return fmt.Errorf("an attempt that nothing disturbed: %w", err)
 				}
-				return nil // it has no k-th save
+				return s.all(t, s.undo) // it has no k-th save
 			}
 			if err == nil {
 				return fmt.Errorf("save %d was cut off, and the attempt said that all is well", k)
@@ -112,6 +112,9 @@ func cancelledHalfway(t *testing.T, f Fixture) error {
 		return err
 	}
 	took := time.Since(begun)
+	if err := s.all(t, s.undo); err != nil {
+		return err
+	}
 	for i := range 4 {
 		s := f.subject(t)
 		after := func(cancel context.CancelFunc) { time.AfterFunc(took*time.Duration(i)/4, cancel) }
