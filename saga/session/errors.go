@@ -43,6 +43,23 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 )
 
+// worded is an error that says more than the sentinel that it is.
+type worded struct {
+	text string
+	is   error
+}
+
+// say words an error that is (or wraps) another one.
+func say(is error, format string, args ...any) error {
+	return worded{fmt.Sprintf(format, args...), is}
+}
+
+// Error is the text alone.
+func (e worded) Error() string { return e.text }
+
+// Unwrap returns what it is.
+func (e worded) Unwrap() error { return e.is }
+
 // BusyError says who owns a session. It wraps [ErrBusy].
 type BusyError struct {
 	Key   Key

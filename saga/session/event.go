@@ -69,6 +69,8 @@ type Want struct {
 	Name string
 	// Candidates that were free on the machine, best first.
 	Candidates []int
+	// Taken says, in words, what holds those that were not.
+	Taken string
 }
 
 // View is what a transition sees of the rest of the store.
@@ -132,8 +134,11 @@ func reserve(held map[string]int, wants []Want, others map[int]string) (map[stri
 			break
 		}
 		if port == 0 {
-			return nil, fmt.Errorf("no port is free for %s%s; end a session, or give the service another base_port or a wider port_search_range: %w",
-				want.Name, by, ErrExhausted)
+			if want.Taken != "" {
+				by = "; " + want.Taken + by
+			}
+			return nil, say(ErrExhausted, "no port is free for %s%s; end what holds it, or give the service another base_port or a wider port_search_range",
+				want.Name, by)
 		}
 		ports[want.Name], mine[port] = port, want.Name
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -304,6 +305,6 @@ func FreeSlot(all []Session, repo string, limit int) (int, error) {
 		}
 	}
 	slices.Sort(slugs)
-	return 0, fmt.Errorf("all %d slots are taken (by %v); stopped and failed sessions hold theirs too; end one, or raise max_slots: %w",
-		limit, slugs, ErrExhausted)
+	return 0, say(ErrExhausted, "no slot is free: max_slots is %d, and there are %s; stopped and failed sessions hold theirs too, so end one with `ecluse down`, or raise max_slots",
+		limit, strings.Join(slugs, ", "))
 }

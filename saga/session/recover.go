@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"ecluse/fsm"
 )
@@ -43,15 +42,15 @@ func (r RecoverRequest) Way(s Session) (EventKind, error) {
 		back := s.State == fsm.PendingDown || backward(s)
 		switch {
 		case back && r.Mode == Resume:
-			return "", fmt.Errorf("session %s was being taken down, and that is never turned round; `ecluse down %s` finishes it, `ecluse up %s` finishes it and makes a new one: %w",
-				s.Slug, s.Slug, s.Slug, ErrNotThere)
+			return "", say(ErrNotThere, "session %s was being taken down, and that is never turned round; `ecluse down %s` finishes it, `ecluse up %s` finishes it and makes a new one",
+				s.Slug, s.Slug, s.Slug)
 		case s.State == fsm.PendingDown:
 			return ClaimResume, nil
 		case back:
 			return ClaimDown, nil
 		case r.Mode == Rollback && s.Settled:
-			return "", fmt.Errorf("session %s was whole once, and rolling back its last run would not end it; `ecluse recover %s` makes it whole, `ecluse down %s` ends it: %w",
-				s.Slug, s.Slug, s.Slug, ErrNotThere)
+			return "", say(ErrNotThere, "session %s was whole once, and rolling back its last run would not end it; `ecluse recover %s` makes it whole, `ecluse down %s` ends it",
+				s.Slug, s.Slug, s.Slug)
 		case r.Mode == Rollback:
 			return ClaimDown, nil
 		default:

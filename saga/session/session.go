@@ -163,8 +163,7 @@ const maxSlug = 62
 // CheckSlug reports a slug that is not one; the error wraps [ErrSlug].
 func CheckSlug(slug string) error {
 	if !slugPattern.MatchString(slug) {
-		return fmt.Errorf("%q is no slug: it takes 2 to %d of a-z, 0-9 and -, and neither begins nor ends with -: %w",
-			slug, maxSlug, ErrSlug)
+		return say(ErrSlug, "%q is no slug: it takes 2 to %d of a-z, 0-9 and -, and neither begins nor ends with -", slug, maxSlug)
 	}
 	return nil
 }
@@ -187,8 +186,8 @@ func Slug(branch string) (string, error) {
 		slug = slug[:maxSlug]
 	}
 	slug = strings.Trim(slug, "-")
-	if err := CheckSlug(slug); err != nil {
-		return "", fmt.Errorf("no slug can be made of branch %q: %w", branch, err)
+	if CheckSlug(slug) != nil {
+		return "", say(ErrSlug, "no slug can be made of branch %q; a slug takes at least 2 of a-z and 0-9 from the branch's name, so give it another one", branch)
 	}
 	return slug, nil
 }

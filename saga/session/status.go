@@ -46,18 +46,35 @@ func (m *Manager) Status(s Session) (Status, error) {
 }
 
 // Current is the place in the plan of the step that a run is at: one that is
-// under way, else the first that failed, else -1.
+// under way, else the first that failed, else, of a run that has not ended, the
+// one that comes next; -1 if there is none.
 func Current(s Session) int {
-	failed := -1
+	failed, first, last := -1, -1, -1
 	for i, step := range s.Progress.Steps {
-		switch {
-		case step.Phase.Running():
+		switch step.Phase {
+		case saga.Started, saga.Compensating:
 			return i
-		case failed < 0 && (step.Phase == saga.Failed || step.Phase == saga.CompensationFailed):
-			failed = i
+		case saga.Failed, saga.CompensationFailed:
+			if failed < 0 {
+				failed = i
+			}
+		case saga.Planned:
+			if first < 0 {
+				first = i
+			}
+		case saga.Done:
+			last = i
+		case saga.Compensated:
 		}
 	}
-	return failed
+	switch {
+	case failed >= 0 || !s.State.Pending():
+		return failed
+	case s.Progress.Direction == saga.Backward:
+		return last
+	default:
+		return first
+	}
 }
 
 // Describe names the steps in hand: "3/6 compose", "4/6 service:web, service:api".

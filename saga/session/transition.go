@@ -174,7 +174,7 @@ func (t *transition) claimDown() error {
 // claimResume goes on with a run that was cut off, in its own direction.
 func (t *transition) claimResume() error {
 	if !t.before.Pending() {
-		return fmt.Errorf("session %s is %s, nothing of it was cut off: %w", t.s.Slug, t.before, ErrNotThere)
+		return say(ErrNotThere, "session %s is %s, nothing of it was cut off", t.s.Slug, t.before)
 	}
 	t.takeOver()
 	if t.s.Run.Takeovers > maxTakeovers {
@@ -186,7 +186,7 @@ func (t *transition) claimResume() error {
 // claimRollback turns a run back that was cut off going forward.
 func (t *transition) claimRollback() error {
 	if t.before != fsm.PendingUp {
-		return fmt.Errorf("session %s is %s, no up of it was cut off: %w", t.s.Slug, t.before, ErrNotThere)
+		return say(ErrNotThere, "session %s is %s, no up of it was cut off", t.s.Slug, t.before)
 	}
 	t.takeOver()
 	return t.engine(saga.Event{Kind: saga.Resume},

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -48,8 +47,8 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 			return seen, done, err
 		}
 		if seen.State != fsm.Absent && req.Branch != "" && seen.Branch != req.Branch {
-			return seen, done, fmt.Errorf("slug %s belongs to branch %s, not %s; end it with `ecluse down %s` or give this branch another name: %w",
-				req.Slug, seen.Branch, req.Branch, req.Slug, ErrTaken)
+			return seen, done, say(ErrTaken, "slug %s belongs to branch %s, not %s; end it with `ecluse down %s` or give this branch another name",
+				req.Slug, seen.Branch, req.Branch, req.Slug)
 		}
 		s, again, err := m.upOnce(stops, req, seen, lost)
 		done = done || s.Epoch != seen.Epoch
