@@ -28,12 +28,12 @@ type DamagedError struct {
 
 // Error names the file, the damage and the way out.
 func (e *DamagedError) Error() string {
-	text := fmt.Sprintf("the state file %s is damaged: %s; `ecluse doctor --rebuild` makes a new one from what carries ecluse's labels",
-		e.Path, e.Why)
-	if e.Copy != "" {
-		text += ", and the last good copy is " + e.Copy
+	if e.Copy == "" {
+		return fmt.Sprintf("the state file %s is damaged: %s; there is no copy of it, so move it away and end by hand what `git worktree list` and the docker label ecluse.repo show",
+			e.Path, e.Why)
 	}
-	return text
+	return fmt.Sprintf("the state file %s is damaged: %s; go back to the last good copy with: cp %s %s",
+		e.Path, e.Why, e.Copy, e.Path)
 }
 
 // Unwrap returns [ErrDamaged].

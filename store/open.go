@@ -183,9 +183,9 @@ func boltError(err error) error {
 func (s *Store) writeError(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
-		return fmt.Errorf("%w; nothing was changed, make room for %s and run the command again", err, s.dir)
+		return fmt.Errorf("%w; make room for %s and run the command again", err, s.dir)
 	case errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w; nothing was changed, make %s writable or set ECLUSE_STATE_DIR to another folder", err, s.dir)
+		return fmt.Errorf("%w; make %s writable or set ECLUSE_STATE_DIR to another folder", err, s.dir)
 	default:
 		return err
 	}
