@@ -10,6 +10,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
 	"ecluse/steps/port"
+	"ecluse/steps/proc"
 )
 
 // ports leases what the compose file of the worktree publishes. The ports of
@@ -103,13 +104,30 @@ func (c Config) want(name string, base, slot int, taken map[int]string, free ...
 		search = 0
 	}
 	want := session.Want{Name: name}
+	first := 0
 	for _, candidate := range port.Candidates(base, slot, c.SlotStride, c.MaxSlots, search) {
 		_, published := taken[candidate]
 		if !published && !slices.ContainsFunc(free, func(is func(int) bool) bool { return !is(candidate) }) {
 			want.Candidates = append(want.Candidates, candidate)
+		} else if first == 0 {
+			first = candidate
 		}
 	}
+	if first != 0 && len(want.Candidates) == 0 {
+		want.Taken = fmt.Sprintf("%d is taken by %s", first, takenBy(first, taken))
+	}
 	return want
+}
+
+// takenBy names who has a port, as far as that can be told.
+func takenBy(number int, published map[int]string) string {
+	if container := published[number]; container != "" {
+		return "container " + container
+	}
+	if ids := proc.Listener(number); len(ids) > 0 {
+		return proc.Describe(ids[0])
+	}
+	return "another program"
 }
 
 // Wants lists the ports that a new session of a slot needs for the native services
