@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,7 +63,38 @@ func (w *warnings) all() []string {
 
 // repository is the one that the command works on.
 func (a *app) repository(ctx context.Context) (git.Repo, error) {
+	if info, err := os.Stat(a.dir); err != nil || !info.IsDir() {
+		return git.Repo{}, usagef("%s is not a directory", a.dir)
+	}
 	return git.Open(ctx, a.dir)
+}
+
+// commonDir is the repository by which sessions are found. One that is gone, or no
+// repository any more, is found by where its sessions say that it was.
+func (a *app) commonDir(ctx context.Context, st *store.Store) (string, error) {
+	repo, err := a.repository(ctx)
+	if err == nil {
+		return repo.CommonDir, nil
+	}
+	all, listed := st.List()
+	if listed != nil {
+		return "", err
+	}
+	for _, s := range all {
+		if s.Root == a.dir || s.Repo == a.dir {
+			return s.Repo, nil
+		}
+	}
+	return "", err
+}
+
+// config is the repository's configuration.
+func (a *app) config(repo git.Repo) (steps.Config, error) {
+	cfg, err := steps.LoadConfig(repo.Root)
+	if err != nil {
+		return cfg, configError{err}
+	}
+	return cfg, nil
 }
 
 // openStore finds the state of this machine's user. It touches nothing.
@@ -150,36 +182,43 @@ func (a *app) close() {
 }
 
 // find is the session that a verb works on: the one that is named, else the one
-// whose worktree the command is run in.
+// whose worktree the command is run in. With an error that wraps
+// [session.ErrNotFound] it returns the key all the same.
 func (a *app) find(ctx context.Context, args []string) (session.Session, error) {
-	repo, err := a.repository(ctx)
+	st, err := a.openStore()
 	if err != nil {
 		return session.Session{}, err
 	}
-	st, err := a.openStore()
+	repo, err := a.commonDir(ctx, st)
 	if err != nil {
 		return session.Session{}, err
 	}
 	if len(args) == 0 {
 		s, ok, err := a.here(st, repo)
 		if err == nil && !ok {
-			err = usagef("no session was named, and %s is not in the worktree of one; pass a slug (`ecluse ls` lists them)", a.dir)
+			err = hinted{usagef("no session was named, and %s is not in the worktree of one; pass a slug", a.dir), "ecluse ls"}
 		}
 		return s, err
 	}
 	if err := session.CheckSlug(args[0]); err != nil {
 		return session.Session{}, err
 	}
-	key := session.Key{Repo: repo.CommonDir, Slug: args[0]}
+	key := session.Key{Repo: repo, Slug: args[0]}
 	s, err := st.Get(key)
-	if err != nil {
-		return session.Session{Key: key}, err
+	if errors.Is(err, session.ErrNotFound) {
+		return session.Session{Key: key}, notFound{key.Slug}
 	}
-	return s, nil
+	return s, err
 }
 
+// notFound names a session that does not exist. It wraps [session.ErrNotFound].
+type notFound struct{ slug string }
+
+func (e notFound) Error() string { return "there is no session " + e.slug }
+func (e notFound) Unwrap() error { return session.ErrNotFound }
+
 // here is the session in whose worktree the command is run.
-func (a *app) here(st *store.Store, repo git.Repo) (session.Session, bool, error) {
+func (a *app) here(st *store.Store, repo string) (session.Session, bool, error) {
 	all, err := st.List()
 	if err != nil {
 		return session.Session{}, false, err
@@ -189,7 +228,7 @@ func (a *app) here(st *store.Store, repo git.Repo) (session.Session, bool, error
 		return session.Session{}, false, fmt.Errorf("resolve %s: %w", a.dir, err)
 	}
 	for _, s := range all {
-		if s.Repo == repo.CommonDir && within(dir, s.Worktree) {
+		if s.Repo == repo && within(dir, s.Worktree) {
 			return s, true, nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"ecluse/saga/session"
 	"ecluse/steps"
@@ -32,6 +33,8 @@ func (p Program) Main() int {
 	err := root.Execute()
 	if err != nil && !a.parsed {
 		err = usageError{err}
+		// What stands behind the mistake was not read.
+		a.json = a.json || slices.Contains(p.Args, "--json")
 	}
 	if err == nil {
 		return exitDone
@@ -49,7 +52,18 @@ func (a *app) fail(err error) int {
 	if as[silentError](err) {
 		return k.status
 	}
-	s := show(err, k, a.logOf)
+	s := a.complain(err)
+	if a.json {
+		_ = writeJSON(a.Stdout, struct {
+			Error shown `json:"error"`
+		}{s})
+	}
+	return k.status
+}
+
+// complain says on stderr what is wrong, where to look and what to do next.
+func (a *app) complain(err error) shown {
+	s := show(err, classify(err), a.logOf)
 	fmt.Fprintf(a.Stderr, "ecluse: %s\n", s.Message)
 	if s.Log != "" {
 		fmt.Fprintf(a.Stderr, "log: %s\n", s.Log)
@@ -57,12 +71,15 @@ func (a *app) fail(err error) int {
 	if s.Hint != "" {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", s.Hint)
 	}
-	if a.json {
-		_ = writeJSON(a.Stdout, struct {
-			Error shown `json:"error"`
-		}{s})
+	return s
+}
+
+// print writes a result for people.
+func (a *app) print(format string, args ...any) error {
+	if _, err := fmt.Fprintf(a.Stdout, format, args...); err != nil {
+		return fmt.Errorf("write the result: %w", err)
 	}
-	return k.status
+	return nil
 }
 
 // logOf is the log of the step that a run failed at, empty if there is none.

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,8 +52,11 @@ type downResult struct {
 }
 
 func (a *app) down(o downOptions, args []string) error {
+	if o.wait < 0 {
+		return usagef("--wait %s is negative", o.wait)
+	}
 	seen, err := a.find(context.Background(), args)
-	if err != nil && (seen.Slug == "" || len(args) == 0) {
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		return err
 	}
 	// A session that has no row may still be on its way: its up is busy.
@@ -76,9 +79,7 @@ func (a *app) down(o downOptions, args []string) error {
 		})
 	}
 	if s.State == fsm.Stopped {
-		fmt.Fprintf(a.Stdout, "%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
-		return nil
+		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
 	}
-	fmt.Fprintf(a.Stdout, "%s is down\n", s.Slug)
-	return nil
+	return a.print("%s is down\n", s.Slug)
 }

@@ -75,6 +75,15 @@ func (a *app) active(args []string) (session.Session, error) {
 	return status.Session, notActive(status)
 }
 
+// stateError is a session that is not in the state that a verb needs.
+type stateError struct {
+	text string
+	is   error
+}
+
+func (e stateError) Error() string { return e.text }
+func (e stateError) Unwrap() error { return e.is }
+
 // notActive says what to do about a session that is not up; nil when it is.
 func notActive(st session.Status) error {
 	s := st.Session
@@ -84,10 +93,10 @@ func notActive(st session.Status) error {
 	case st.Owner != nil:
 		return &session.BusyError{Key: s.Key, Owner: *st.Owner, Step: session.Describe(s)}
 	case st.Interrupted:
-		return fmt.Errorf("session %s is %s and was cut off; `ecluse recover %s` finishes it: %w", s.Slug, s.State, s.Slug, session.ErrInterrupted)
+		return hinted{stateError{fmt.Sprintf("session %s is %s and was cut off", s.Slug, s.State), session.ErrInterrupted}, "ecluse recover " + s.Slug}
 	case s.State == fsm.Failed:
-		return fmt.Errorf("session %s is failed; `ecluse up %s` tries again, `ecluse down %s` takes it down: %w", s.Slug, s.Slug, s.Slug, session.ErrFailed)
+		return hinted{stateError{fmt.Sprintf("session %s is failed; `ecluse down %s` takes it down", s.Slug, s.Slug), session.ErrFailed}, "ecluse up " + s.Slug}
 	default:
-		return noError{fmt.Errorf("session %s is %s; bring it up with `ecluse up %s`", s.Slug, s.State, s.Slug)}
+		return hinted{noError{fmt.Errorf("session %s is %s", s.Slug, s.State)}, "ecluse up " + s.Slug}
 	}
 }

@@ -39,11 +39,9 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 		filter.Slug = args[0]
 	}
 	if !all {
-		repo, err := a.repository(cmd.Context())
-		if err != nil {
+		if filter.Repo, err = a.commonDir(cmd.Context(), st); err != nil {
 			return err
 		}
-		filter.Repo = repo.CommonDir
 	}
 	entries, err := st.History(filter)
 	if err != nil {
@@ -56,8 +54,7 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 		return writeJSON(a.Stdout, entries)
 	}
 	if len(entries) == 0 {
-		_, err := fmt.Fprintln(a.Stdout, "nothing has happened yet")
-		return err
+		return a.print("nothing has happened yet\n")
 	}
 	table := a.table(display.Column{Head: "TIME"}, display.Column{Head: "SLUG"}, display.Column{Head: "RUN"},
 		display.Column{Head: "VERB"}, display.Column{Head: "WHAT", Min: 20})

@@ -71,6 +71,5 @@ func (a *app) init(o initOptions) error {
 	if a.json {
 		return writeJSON(a.Stdout, result)
 	}
-	fmt.Fprintf(a.Stdout, "wrote %s: mode %s (%s)\nnext: ecluse up BRANCH\n", result.Path, result.Mode, result.Why)
-	return nil
+	return a.print("wrote %s: mode %s (%s)\nnext: ecluse up BRANCH\n", result.Path, result.Mode, result.Why)
 }

@@ -95,7 +95,7 @@ func (a *app) showList(w io.Writer, views []sessionView, all bool) error {
 // styleOf makes those sessions stand out that somebody has to look after.
 func styleOf(v sessionView) display.Style {
 	switch {
-	case v.Interrupted, v.Rebooted, len(v.Dead) > 0:
+	case v.Interrupted, v.Rebooted, v.RepoGone, len(v.Dead) > 0:
 		return display.Yellow
 	case v.State == string(fsm.Failed):
 		return display.Red

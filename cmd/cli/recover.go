@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -122,11 +121,9 @@ func (a *app) sessions(ctx context.Context, all bool) ([]session.Session, error)
 	}
 	repo := ""
 	if !all {
-		r, err := a.repository(ctx)
-		if err != nil {
+		if repo, err = a.commonDir(ctx, st); err != nil {
 			return nil, err
 		}
-		repo = r.CommonDir
 	}
 	list, err := st.List()
 	if err != nil {
@@ -162,6 +159,9 @@ func plan(m *session.Manager, req session.RecoverRequest, s session.Session, nam
 	}
 	way, err := req.Way(status.Session)
 	switch {
+	case !exists(s.Repo) && way != session.ClaimDown:
+		r.err = hinted{noError{errors.New("the repository of session " + s.Slug + " is gone")}, "ecluse -C " + s.Root + " down " + s.Slug}
+		return r, false
 	case err != nil:
 		r.err = err
 		return r, false
@@ -228,7 +228,8 @@ func (a *app) showRecovered(o recoverOptions, results []*recovered) error {
 			if a.stops != nil {
 				err = a.stops.explain(err)
 			}
-			r.Error, note = a.errorOf(err), "✗ "+err.Error()
+			r.Error, note = a.errorOf(err), "✗ "+classify(err).code
+			defer a.complain(err) // below the table
 			if worst == nil || classify(err).status > classify(worst).status {
 				worst = err
 			}
@@ -244,7 +245,9 @@ func (a *app) showRecovered(o recoverOptions, results []*recovered) error {
 			return err
 		}
 	case len(results) == 0:
-		fmt.Fprintln(a.Stdout, "nothing to recover")
+		if err := a.print("nothing to recover\n"); err != nil {
+			return err
+		}
 	default:
 		if err := table.Write(a.Stdout); err != nil {
 			return err

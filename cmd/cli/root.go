@@ -1,8 +1,7 @@
 package cli
 
 import (
-	"fmt"
-	"os"
+	"errors"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -41,11 +40,7 @@ func newRoot(a *app) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if err := a.setUp(); err != nil {
-				return usageError{err}
-			}
-			a.parsed = true
-			return nil
+			return a.setUp()
 		},
 	}
 	flags := root.PersistentFlags()
@@ -65,11 +60,22 @@ func newRoot(a *app) *cobra.Command {
 		newLs(a), newEnv(a), newHistory(a),
 		newInit(a), newVersion(a),
 	)
+	for _, cmd := range root.Commands() {
+		cmd.RunE = a.once(cmd.RunE)
+	}
 	root.SetHelpTemplate(root.HelpTemplate() + exitTable)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+// once notes that the command line was understood, before the command runs.
+func (a *app) once(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.parsed = true
+		return run(cmd, args)
+	}
 }
 
 // setUp checks the global flags.
@@ -79,10 +85,7 @@ func (a *app) setUp() error {
 	}
 	dir, err := filepath.Abs(a.dir)
 	if err != nil {
-		return fmt.Errorf("find the directory %s: %w", a.dir, err)
-	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("-C %s is not a directory", a.dir)
+		return errors.New("the current directory does not exist any more; change into one that does")
 	}
 	a.dir = dir
 	return nil

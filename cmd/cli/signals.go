@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -65,6 +66,14 @@ func (s *stopper) close() {
 type signalledError struct {
 	error
 	by *session.Signalled
+}
+
+// Error says which signal it was, unless the journal has said so.
+func (e *signalledError) Error() string {
+	if text := e.error.Error(); strings.Contains(text, e.by.Error()) {
+		return text
+	}
+	return e.by.Error() + ": " + e.error.Error()
 }
 
 func (e *signalledError) Unwrap() []error { return []error{e.error, e.by} }

@@ -42,6 +42,19 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
+// configError is a configuration that cannot be used.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+// hinted is an error with a command that helps.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
 // noError makes a command answer no without an error of its own.
 type noError struct{ error }
 
@@ -85,8 +98,8 @@ var kinds = []kind{
 	{exitNotFound, "not-found", is(session.ErrNotFound)},
 	{exitExhausted, "exhausted", is(session.ErrExhausted)},
 	{exitUsage, "slug", is(session.ErrSlug, session.ErrTaken, session.ErrNotThere)},
-	{exitConfig, "config", func(err error) bool { return is(config.ErrMissing)(err) || as[*config.Error](err) }},
-	{exitTool, "tool-missing", is(git.ErrMissing, docker.ErrMissing, docker.ErrUnreachable)},
+	{exitConfig, "config", as[configError]},
+	{exitTool, "tool-missing", is(git.ErrMissing, git.ErrOld, docker.ErrMissing, docker.ErrUnreachable)},
 	{exitUsage, "repository", is(git.ErrNotRepository, git.ErrBare, git.ErrUnborn)},
 	{exitUsage, "branch", func(err error) bool {
 		return is(git.ErrBranchName, git.ErrUnknownRevision)(err) || as[*git.CheckedOutError](err)
@@ -155,25 +168,27 @@ func show(err error, k kind, logs func(*session.RunError) string) shown {
 
 // hint is a command that helps, empty when the message says all there is.
 func hint(err error, k kind) string {
-	var run *session.RunError
-	slug := ""
-	if errors.As(err, &run) {
-		slug = run.Key.Slug
+	var with hinted
+	if errors.As(err, &with) {
+		return with.hint
 	}
-	var busy *session.BusyError
+	var run *session.RunError
+	errors.As(err, &run)
 	switch {
-	case errors.As(err, &busy):
-		return "ecluse ls, or wait for it with --wait 5m"
-	case errors.Is(err, session.ErrFailed):
-		return fmt.Sprintf("ecluse down %s", slug)
-	case errors.Is(err, session.ErrInterrupted):
-		return fmt.Sprintf("ecluse recover %s", slug)
+	case errors.Is(err, session.ErrBusy), errors.Is(err, session.ErrExhausted), errors.Is(err, session.ErrNotFound):
+		return "ecluse ls"
 	case errors.Is(err, config.ErrMissing):
 		return "ecluse init"
-	case errors.Is(err, session.ErrExhausted):
-		return "ecluse ls"
-	case k.code == "usage":
+	case run == nil && k.code == "usage":
 		return "ecluse --help"
+	case run == nil:
+		return ""
+	case errors.Is(err, session.ErrInterrupted):
+		return "ecluse recover " + run.Key.Slug
+	case errors.Is(err, session.ErrFailed) && run.Session.Settled && run.Verb != session.VerbDown:
+		return "ecluse up " + run.Key.Slug // a repair: what worked still does
+	case errors.Is(err, session.ErrFailed):
+		return "ecluse down " + run.Key.Slug
 	}
 	return ""
 }

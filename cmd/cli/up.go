@@ -63,12 +63,15 @@ func (a *app) up(o upOptions, args []string) error {
 	if o.onFailure != "rollback" && o.onFailure != "keep" {
 		return usagef("--on-failure %s is unknown; it takes rollback or keep", o.onFailure)
 	}
+	if o.wait < 0 {
+		return usagef("--wait %s is negative", o.wait)
+	}
 	ctx := context.Background()
 	repo, err := a.repository(ctx)
 	if err != nil {
 		return err
 	}
-	cfg, err := steps.LoadConfig(repo.Root)
+	cfg, err := a.config(repo)
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTar
 	if len(args) == 1 {
 		return namedTarget(st, repo, args[0])
 	}
-	s, ok, err := a.here(st, repo)
+	s, ok, err := a.here(st, repo.CommonDir)
 	if err != nil || ok {
 		return upTarget{key: s.Key}, err
 	}
@@ -257,7 +260,8 @@ func (a *app) printPlan(s session.Session) error {
 			Steps []planStep `json:"steps"`
 		}{s.Slug, s.Slot, list})
 	}
-	fmt.Fprintf(a.Stdout, "plan of %s (slot %d, worktree %s)\n", s.Slug, s.Slot, s.Worktree)
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan of %s (slot %d, worktree %s)\n", s.Slug, s.Slot, s.Worktree)
 	for i, step := range list {
 		needs := ""
 		if len(step.Needs) > 0 {
@@ -267,9 +271,9 @@ func (a *app) printPlan(s session.Session) error {
 		if step.Phase != "planned" {
 			phase = ", now " + step.Phase
 		}
-		fmt.Fprintf(a.Stdout, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, step.Does, step.Reverts)
+		fmt.Fprintf(&b, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, step.Does, step.Reverts)
 	}
-	return nil
+	return a.print("%s", b.String())
 }
 
 // showUp prints the session that is up.
@@ -285,10 +289,11 @@ func (a *app) showUp(s session.Session, changed bool) error {
 	if !changed {
 		verb = "was up already"
 	}
-	fmt.Fprintf(a.Stdout, "%s %s in slot %d\n", s.Slug, verb, s.Slot)
-	fmt.Fprintf(a.Stdout, "  branch    %s\n  worktree  %s\n", s.Branch, s.Worktree)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s in slot %d\n", s.Slug, verb, s.Slot)
+	fmt.Fprintf(&b, "  branch    %s\n  worktree  %s\n", s.Branch, s.Worktree)
 	if len(s.Ports) > 0 {
-		fmt.Fprintf(a.Stdout, "  ports     %s\n", portList(s.Ports))
+		fmt.Fprintf(&b, "  ports     %s\n", portList(s.Ports))
 	}
-	return nil
+	return a.print("%s", b.String())
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -20,8 +19,7 @@ func newVersion(a *app) *cobra.Command {
 			if a.json {
 				return writeJSON(a.Stdout, v)
 			}
-			_, err := fmt.Fprintf(a.Stdout, "ecluse %s (%s, %s)\n", v.Version, v.Go, v.Platform)
-			return err
+			return a.print("ecluse %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 		},
 	}
 }

@@ -44,6 +44,7 @@ type sessionView struct {
 	State       string     `json:"state"`
 	Interrupted bool       `json:"interrupted"`
 	Rebooted    bool       `json:"rebooted"`
+	RepoGone    bool       `json:"repo_gone"`
 	Dead        []string   `json:"dead"`
 	Owner       *ownerView `json:"owner"`
 	Step        *stepView  `json:"step"`
@@ -84,7 +85,7 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 	v := sessionView{
 		Repo: s.Repo, Slug: s.Slug, Branch: s.Branch, Slot: s.Slot, Mode: s.Mode, State: string(s.State),
 		Interrupted: st.Interrupted, Ports: ports(s), Worktree: s.Worktree, Root: s.Root, StartedAt: s.CreatedAt,
-		Dead: []string{}, Steps: []stepView{},
+		Dead: []string{}, Steps: []stepView{}, RepoGone: !exists(s.Repo),
 	}
 	for i := range s.Plan.Steps {
 		v.Steps = append(v.Steps, viewStep(s, i))
@@ -152,6 +153,8 @@ func stepColumn(v sessionView) string {
 	case v.Step != nil && v.Owner != nil:
 		elapsed := time.Duration(*v.Step.ElapsedMS) * time.Millisecond
 		return fmt.Sprintf("%d/%d %s %s", v.Step.Index, v.Step.Total, v.Step.Name, display.Seconds(elapsed))
+	case v.RepoGone:
+		return "✗ repository gone"
 	case v.Rebooted && len(v.Dead) == 0:
 		return "✗ machine was rebooted"
 	case len(v.Dead) > 0:
