@@ -8,6 +8,7 @@ import (
 	"ecluse/saga/session"
 )
 
+// What is wrong with the state file.
 var (
 	// ErrDamaged: the state file, or a record in it, is not what was written.
 	ErrDamaged = errors.New("damaged")

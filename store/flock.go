@@ -55,7 +55,7 @@ func waitLock(ctx context.Context, f *os.File, how int) error {
 		return err
 	case <-ctx.Done():
 		go func() {
-			<-got
+			_ = <-got
 			unlock(f)
 		}()
 		return errHeld

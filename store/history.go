@@ -55,18 +55,7 @@ func (s *Store) History(f Filter) ([]session.Entry, error) {
 	var entries []session.Entry
 	var bad []error
 	_, err := s.view(func(tx *bolt.Tx) error {
-		limit := f.Limit
-		if f.Run != "" {
-			run, err := readRun(tx, f.Run)
-			if err != nil || run == nil {
-				return err
-			}
-			if f.Repo != "" && f.Repo != run.Repo || f.Slug != "" && f.Slug != run.Slug {
-				return nil
-			}
-			f.Repo, f.Slug, limit = run.Repo, run.Slug, 0
-		}
-		seqs, err := historySeqs(tx, f, limit)
+		seqs, err := linesOf(tx, f)
 		if err != nil {
 			return err
 		}
@@ -93,6 +82,23 @@ func (s *Store) History(f Filter) ([]session.Entry, error) {
 		return nil, err
 	}
 	return newest(entries, f.Limit), errors.Join(bad...)
+}
+
+// linesOf lists the places of the lines that may pass the filter. Of a run only its
+// session is indexed.
+func linesOf(tx *bolt.Tx, f Filter) ([]uint64, error) {
+	if f.Run == "" {
+		return historySeqs(tx, f, f.Limit)
+	}
+	run, err := readRun(tx, f.Run)
+	if err != nil || run == nil {
+		return nil, err
+	}
+	if f.Repo != "" && f.Repo != run.Repo || f.Slug != "" && f.Slug != run.Slug {
+		return nil, nil
+	}
+	f.Repo, f.Slug = run.Repo, run.Slug
+	return historySeqs(tx, f, 0)
 }
 
 // historySeqs lists the places of a session, a repository or all of them.

@@ -50,7 +50,7 @@ func TestModel(t *testing.T) {
 				e := anEvent(t, k, n, disk, fences)
 				got, err := disk.Apply(k, e)
 				wanted, wantedErr := memory.Apply(k, e)
-				if !errors.Is(kind(err), kind(wantedErr)) && (kind(wantedErr) != wantedErr || (err == nil) != (wantedErr == nil)) {
+				if !errors.Is(kind(err), kind(wantedErr)) && (!errors.Is(wantedErr, kind(wantedErr)) || (err == nil) != (wantedErr == nil)) {
 					t.Fatalf("%s: disk says %v, memory says %v", e.Kind, err, wantedErr)
 				}
 				if diff := cmp.Diff(wanted, got, cmpopts.EquateEmpty()); diff != "" {

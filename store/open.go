@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -141,9 +142,9 @@ func (s *Store) open(path string, readOnly bool, use func(*bolt.DB) error) (err 
 // openError says what an error of bolt.Open means.
 func (s *Store) openError(path string, err error) error {
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return &LockedError{Path: path, Waited: boltTimeout, Holder: namePIDs(lockers(path), writer{})}
-	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err, bolt.ErrChecksum):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return s.damaged(path, err.Error())
 	default:
 		return fmt.Errorf("open the state file: %w", err)
