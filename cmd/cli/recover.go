@@ -224,42 +224,42 @@ func (a *app) showRecovered(o recoverOptions, results []*recovered) error {
 	for _, r := range results {
 		note := r.Does
 		if r.err != nil {
-			err := r.err
 			if a.stops != nil {
-				err = a.stops.explain(err)
+				r.err = a.stops.explain(r.err)
 			}
-			r.Error, note = a.errorOf(err), "✗ "+classify(err).code
-			defer a.complain(err) // below the table
-			if worst == nil || classify(err).status > classify(worst).status {
-				worst = err
+			r.Error, note = a.errorOf(r.err), "✗ "+classify(r.err).code
+			if worst == nil || classify(r.err).status > classify(worst).status {
+				worst = r.err
 			}
 		}
 		table.Row(display.Normal, r.Slug, r.From, r.State, note)
 	}
-	switch {
-	case a.json:
-		if results == nil {
-			results = []*recovered{}
-		}
-		if err := writeJSON(a.Stdout, results); err != nil {
-			return err
-		}
-	case len(results) == 0:
-		if err := a.print("nothing to recover\n"); err != nil {
-			return err
-		}
-	default:
-		if err := table.Write(a.Stdout); err != nil {
-			return err
+	if err := a.writeRecovered(results, table); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.err != nil {
+			a.complain(r.err)
+		} else if worst == nil && o.dryRun && !r.Done {
+			worst = noError{errors.New("something is left to recover")}
 		}
 	}
 	if worst != nil {
 		return silentError{worst}
 	}
-	for _, r := range results {
-		if o.dryRun && !r.Done {
-			return silentError{noError{errors.New("something is left to recover")}}
-		}
-	}
 	return nil
+}
+
+// writeRecovered writes the result.
+func (a *app) writeRecovered(results []*recovered, table *display.Table) error {
+	switch {
+	case a.json && results == nil:
+		return writeJSON(a.Stdout, []*recovered{})
+	case a.json:
+		return writeJSON(a.Stdout, results)
+	case len(results) == 0:
+		return a.print("nothing to recover\n")
+	default:
+		return table.Write(a.Stdout)
+	}
 }
