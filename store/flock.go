@@ -55,8 +55,11 @@ func waitLock(ctx context.Context, f *os.File, how int) error {
 		return err
 	case <-ctx.Done():
 		go func() {
-			_ = <-got
-			unlock(f)
+			if <-got == nil {
+				unlock(f)
+			} else {
+				_ = f.Close()
+			}
 		}()
 		return errHeld
 	}

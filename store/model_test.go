@@ -35,7 +35,7 @@ func kind(err error) error {
 // and to one in memory: they answer the same and hold the same.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "ecluse-store-")
+		dir, err := os.MkdirTemp("", "ecluse-store-") //nolint:usetesting // the T of rapid has none
 		if err != nil {
 			t.Fatal(err)
 		}
