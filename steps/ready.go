@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +32,13 @@ const (
 	// probeInterval is the pause between two looks, probeTimeout bounds one.
 	probeInterval = 50 * time.Millisecond
 	probeTimeout  = 2 * time.Second
+	// takenInterval is the pause when a stranger answers: to prove that takes a
+	// look at every process.
+	takenInterval = 500 * time.Millisecond
 )
+
+// errTaken is wrapped by the error of a condition that somebody else fulfils.
+var errTaken = errors.New("it is not of this service")
 
 // condition is one thing that must hold for a service to be ready: nil, or why
 // not yet.
@@ -45,7 +53,7 @@ func (s service) probe(fact serviceFact, vars map[string]string) probe {
 	var p probe
 	ready, number := s.spec.Ready, s.Session().Ports[s.spec.Name]
 	if ready.HTTP != "" {
-		p = append(p, answersHTTP(ready.HTTP, number, vars))
+		p = append(p, s.answersHTTP(ready.HTTP, fact, vars))
 	}
 	if ready.Log != "" {
 		p = append(p, says(ready.Log, fact))
@@ -55,9 +63,25 @@ func (s service) probe(fact serviceFact, vars map[string]string) probe {
 		p = append(p, func(ctx context.Context) error { return command.Run(ctx) })
 	}
 	if ready.TCP || len(p) == 0 && number != 0 {
-		p = append(p, answersTCP(number))
+		p = append(p, s.answersTCP(number, fact))
 	}
 	return p
+}
+
+// owns fails if what listens at a port of the service is proven to be somebody
+// else: a command that does not take its port is not ready because a stranger
+// does. Who listens need not be known: it may be another user's process, or a
+// container that the command has started.
+func (s service) owns(number int, fact serviceFact) error {
+	if slices.Contains(proc.Listening(proc.Tree(fact.ID)), number) {
+		return nil // as mostly, and cheap to see
+	}
+	listeners := proc.Listener(number)
+	strangers, err := proc.Strangers(listeners, fact.ID, marks(s.Session(), s.step)...)
+	if err != nil || len(strangers) == 0 || len(strangers) < len(listeners) {
+		return err
+	}
+	return fmt.Errorf("port %d is answered by %s, and %w", number, proc.Describe(strangers[0]), errTaken)
 }
 
 // await waits until every condition holds, the service exits, or ctx ends.
@@ -68,12 +92,16 @@ func (p probe) await(ctx context.Context, exited <-chan error) error {
 			if err == nil {
 				break
 			}
+			pause := probeInterval
+			if errors.Is(err, errTaken) {
+				pause = takenInterval
+			}
 			select {
 			case exit := <-exited:
 				return exit
 			case <-ctx.Done():
 				return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-			case <-time.After(probeInterval):
+			case <-time.After(pause):
 			}
 		}
 	}
@@ -121,8 +149,8 @@ func matches(re *regexp.Regexp, log io.Reader) bool {
 	}
 }
 
-// answersTCP holds when something accepts connections at a port.
-func answersTCP(number int) condition {
+// answersTCP holds when the service accepts connections at its port.
+func (s service) answersTCP(number int, fact serviceFact) condition {
 	return func(ctx context.Context) error {
 		var err error
 		for _, host := range []string{"127.0.0.1", "::1"} {
@@ -130,7 +158,7 @@ func answersTCP(number int) condition {
 			dialer := net.Dialer{Timeout: probeTimeout}
 			conn, err = dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(number)))
 			if err == nil {
-				return conn.Close()
+				return errors.Join(conn.Close(), s.owns(number, fact))
 			}
 		}
 		return fmt.Errorf("port %d does not answer: %w", number, err)
@@ -139,19 +167,20 @@ func answersTCP(number int) condition {
 
 // answersHTTP holds when a URL, or a path at the service's port, answers with a
 // status below 500.
-func answersHTTP(target string, number int, vars map[string]string) condition {
+func (s service) answersHTTP(target string, fact serviceFact, vars map[string]string) condition {
+	number := s.Session().Ports[s.spec.Name]
 	return func(ctx context.Context) error {
 		expanded, err := dotenv.ExpandAll(map[string]string{"url": target}, vars)
 		if err != nil {
 			return err
 		}
-		url := expanded["url"]
-		if strings.HasPrefix(url, "/") {
-			url = fmt.Sprintf("http://localhost:%d%s", number, url)
+		address := expanded["url"]
+		if strings.HasPrefix(address, "/") {
+			address = fmt.Sprintf("http://localhost:%d%s", number, address)
 		}
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return err
 		}
@@ -163,11 +192,23 @@ func answersHTTP(target string, number int, vars map[string]string) condition {
 			return err
 		}
 		_ = response.Body.Close()
+		if isPortOf(request.URL, number) {
+			if err := s.owns(number, fact); err != nil {
+				return err
+			}
+		}
 		if response.StatusCode >= http.StatusInternalServerError {
-			return fmt.Errorf("%s answers %s", url, response.Status)
+			return fmt.Errorf("%s answers %s", address, response.Status)
 		}
 		return nil
 	}
+}
+
+// isPortOf reports whether a URL leads to a port of this machine.
+func isPortOf(u *url.URL, number int) bool {
+	ip := net.ParseIP(u.Hostname())
+	local := strings.EqualFold(u.Hostname(), "localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
+	return local && u.Port() == strconv.Itoa(number)
 }
 
 // says holds when a line that the service has written matches a pattern.

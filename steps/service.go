@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,9 +194,12 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, verifyPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, verifyPatience, fmt.Errorf("not ready within %s", verifyPatience))
 	defer cancel()
-	return s.probe(fact, vars).await(ctx, exitOf(ctx, fact.ID))
+	if err := s.probe(fact, vars).await(ctx, exitOf(ctx, fact.ID)); err != nil {
+		return fmt.Errorf("service %s: %w", s.spec.Name, err)
+	}
+	return nil
 }
 
 // Compensate stops the service and everything that it started.
@@ -239,12 +243,23 @@ func (s service) await(ctx context.Context, fact serviceFact, vars map[string]st
 // listensElsewhere tells of the most common mistake: a command that does not
 // take the port that it is given.
 func (s service) listensElsewhere(fact serviceFact) string {
-	tree := proc.Tree(fact.ID)
-	want := s.Session().Ports[s.spec.Name]
-	for _, have := range proc.Listening(tree) {
-		if have != want {
+	family, err := proc.Family(fact.ID, marks(s.Session(), s.step)...)()
+	if err != nil {
+		return "" // it only explains
+	}
+	want, known := s.Session().Ports[s.spec.Name]
+	leased := map[int]bool{}
+	for _, number := range s.Session().Ports {
+		leased[number] = true
+	}
+	have := proc.Listening(family)
+	if !known || slices.Contains(have, want) {
+		return ""
+	}
+	for _, number := range have {
+		if !leased[number] {
 			return fmt.Sprintf("it listens on port %d, not on %d: its command must take the port from $PORT or ${ECLUSE_%s_PORT}",
-				have, want, envKey(s.spec.Name))
+				number, want, envKey(s.spec.Name))
 		}
 	}
 	return ""

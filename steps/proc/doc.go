@@ -28,7 +28,8 @@ finds them all, so there are several: [InGroup], [Tree], [Carrying] (the
 environment, which is inherited for life) and [Holding] (an open file, such as
 the lock that the children of a step inherit). [Family] joins the first three and
 keeps in mind whom it has seen. Every scan skips processes that vanish meanwhile
-and those that we may not look into, and leaves out this process.
+and those that we may not look into, and leaves out this process. [Strangers] is
+the opposite: who is proven not to belong.
 
 What these facts cannot see: the environment of a program that writes over it to
 change its title (nginx, PostgreSQL), the files and the environment of a process

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -154,5 +155,37 @@ func TestAny(t *testing.T) {
 	broken := errors.New("broken")
 	if got, err := Any(one, func() ([]ID, error) { return nil, broken })(); !errors.Is(err, broken) {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestStrangersAreOnlyThoseThatAreProven(t *testing.T) {
+	mark := "ECLUSE_PROC_TEST_FAMILY=" + rand.Text()
+	bare := func() child {
+		return start(t, exec.Command("/usr/bin/env", "-i", "/bin/sh", "-c", "echo ready; read x"))
+	}
+	older := bare()
+	var leader child
+	eventually(t, "the leader is younger", func() bool {
+		leader = script(t, "echo ready; read x")
+		return leader.Start > older.Start
+	})
+	unmarked, younger := script(t, "echo ready; read x"), bare()
+	cmd := exec.Command("/bin/sh", "-c", "echo ready; read x")
+	cmd.Env = append(os.Environ(), mark)
+	marked := start(t, cmd)
+	got, err := Strangers([]ID{older.ID, leader.ID, unmarked.ID, marked.ID, younger.ID}, leader.ID, mark)
+	if want := []ID{older.ID, unmarked.ID}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("strangers are %v (%v), not %v", got, err, want)
+	}
+}
+
+func TestAnEnvironmentThatWasWrittenOverProvesNothing(t *testing.T) {
+	for text, want := range map[string]bool{
+		"\x00A=1\x00B=\x00": true, "\x00": false, "\x00nginx: worker process\x00": false,
+		"\x00\x00\x00ME=x\x00PATH=/bin\x00": true, "\x00ess -c daemon\x00PATH=/bin\x00": false,
+	} {
+		if got := legible([]byte(text)); got != want {
+			t.Errorf("%q is legible: %t", text, got)
+		}
 	}
 }

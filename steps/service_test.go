@@ -1,0 +1,204 @@
+package steps
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"ecluse/saga"
+	"ecluse/steps/config"
+	"ecluse/steps/proc"
+)
+
+// serveEnv makes the test binary a server at the port that it names, and serveDelay
+// lets it begin later.
+const serveEnv = "ECLUSE_STEPS_TEST_SERVE"
+
+func init() {
+	port, serve := os.LookupEnv(serveEnv)
+	if !serve {
+		return
+	}
+	fmt.Println("serving", port)
+	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, nil))
+	os.Exit(1)
+}
+
+// serving is a command that serves at a port, a number or "$PORT".
+func serving(port string) string {
+	return "export GORACE=atexit_sleep_ms=0 " + serveEnv + "=" + port + "; exec /proc/" + strconv.Itoa(os.Getpid()) + "/exe"
+}
+
+// trialService is one service and what its step has saved.
+type trialService struct {
+	*rig
+	step  saga.Step
+	spec  saga.Spec
+	facts map[string]json.RawMessage
+}
+
+// serviceOf makes a session with a worktree and a service at a free port.
+func serviceOf(t *testing.T, s Service) *trialService {
+	t.Helper()
+	r := newRig(t, func(c *Config) {
+		s.Name, s.BasePort = "api", 33000
+		c.Services = []Service{s}
+	})
+	r.s.Ports = map[string]int{"api": freePort(t)}
+	r.addWorktree(t)
+	ts := &trialService{rig: r, facts: map[string]json.RawMessage{}}
+	ts.spec = r.s.Plan.Steps[r.s.Plan.Index("service:api")]
+	var err error
+	if ts.step, err = r.kit.Build(r, ts.spec); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ts.attempt(context.WithoutCancel(t.Context()), true, ts.step.Compensate); err != nil {
+			t.Errorf("compensate: %v", err)
+		}
+		if err := r.runs("service:api", 0)(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ts
+}
+
+// attempt makes an attempt as the runner would.
+func (ts *trialService) attempt(ctx context.Context, compensating bool, act func(context.Context, *saga.Attempt) error) error {
+	a := saga.NewAttempt(ts.spec.Name, ts.facts, func(key string, data json.RawMessage) error {
+		ts.facts[key] = data
+		return nil
+	})
+	a.Compensating = compensating
+	prepared, finish, err := ts.kit.Prepare(ctx, ts, ts.spec, a)
+	if err != nil {
+		return err
+	}
+	return finish(act(prepared, a))
+}
+
+func (ts *trialService) do(t *testing.T) error {
+	return ts.attempt(t.Context(), false, ts.step.Do)
+}
+
+func (ts *trialService) verify(t *testing.T) error {
+	return ts.step.(saga.Verifier).Verify(t.Context(), saga.NewAttempt(ts.spec.Name, ts.facts, nil))
+}
+
+// process is the fact on record.
+func (ts *trialService) process(t *testing.T) serviceFact {
+	t.Helper()
+	var fact serviceFact
+	if err := json.Unmarshal(ts.facts[factProcess], &fact); err != nil {
+		t.Fatal(err)
+	}
+	return fact
+}
+
+// freePort is a port that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// within is a time-out.
+func within(d time.Duration) *config.Duration {
+	c := config.Duration(d)
+	return &c
+}
+
+// mustSay fails unless the error has all of these words.
+func mustSay(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not say %q: %v", word, err)
+		}
+	}
+}
+
+// takeLater lets this process listen at the service's port once the service runs.
+func (ts *trialService) takeLater(t *testing.T) {
+	t.Helper()
+	number, runs, done := ts.s.Ports["api"], ts.runs("service:api", 1), make(chan struct{})
+	var listener net.Listener
+	go func() {
+		defer close(done)
+		for runs() != nil && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond) // a poll; the context is its deadline
+		}
+		listener = listen(t, number)
+	}()
+	t.Cleanup(func() {
+		<-done
+		if listener != nil {
+			listener.Close()
+		}
+	})
+}
+
+// listen serves at a port from this process.
+func listen(t *testing.T, number int) net.Listener {
+	listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(number))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	go http.Serve(listener, nil)
+	return listener
+}
+
+func TestAServiceIsNotReadyWhenAStrangerAnswersAtItsPort(t *testing.T) {
+	for name, ready := range map[string]Ready{"tcp": {}, "http": {HTTP: "/"}, "url": {HTTP: "http://localhost:${PORT}/x"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ready.Timeout = within(1500 * time.Millisecond)
+			elsewhere := freePort(t)
+			ts := serviceOf(t, Service{Command: serving(strconv.Itoa(elsewhere)), Ready: ready})
+			number := ts.s.Ports["api"]
+			ts.takeLater(t)
+			mustSay(t, ts.do(t), fmt.Sprintf("port %d is answered by pid %d", number, os.Getpid()), fmt.Sprintf("it listens on port %d, not on %d", elsewhere, number))
+		})
+	}
+}
+
+func TestAServiceThatRunsIsNotWholeWhenAStrangerHasItsPort(t *testing.T) {
+	t.Parallel()
+	ts := serviceOf(t, Service{Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}})
+	if err := ts.do(t); err != nil {
+		t.Fatal(err)
+	}
+	defer listen(t, ts.s.Ports["api"]).Close()
+	ts.cfg.Services[0].Ready = Ready{TCP: true}
+	var err error
+	if ts.s.Settings, err = Settings(ts.cfg); err != nil {
+		t.Fatal(err)
+	}
+	if ts.step, err = ts.kit.Build(ts, ts.spec); err != nil {
+		t.Fatal(err)
+	}
+	mustSay(t, ts.verify(t), "is answered by pid")
+}
+
+var _ = errors.Is
+var _ = rand.Text
+var _ = filepath.Join
+var _ = proc.Self
