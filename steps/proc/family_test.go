@@ -161,16 +161,16 @@ func TestAny(t *testing.T) {
 func TestStrangersAreOnlyThoseThatAreProven(t *testing.T) {
 	mark := "ECLUSE_PROC_TEST_FAMILY=" + rand.Text()
 	bare := func() child {
-		return start(t, exec.Command("/usr/bin/env", "-i", "/bin/sh", "-c", "echo ready; read x"))
+		return start(t, exec.Command("/usr/bin/env", "-i", "/bin/sh", "-c", "echo ready; sleep 1000; :"))
 	}
 	older := bare()
 	var leader child
 	eventually(t, "the leader is younger", func() bool {
-		leader = script(t, "echo ready; read x")
+		leader = script(t, "echo ready; sleep 1000; :")
 		return leader.Start > older.Start
 	})
-	unmarked, younger := script(t, "echo ready; read x"), bare()
-	cmd := exec.Command("/bin/sh", "-c", "echo ready; read x")
+	unmarked, younger := script(t, "echo ready; sleep 1000; :"), bare()
+	cmd := exec.Command("/bin/sh", "-c", "echo ready; sleep 1000; :")
 	cmd.Env = append(os.Environ(), mark)
 	marked := start(t, cmd)
 	got, err := Strangers([]ID{older.ID, leader.ID, unmarked.ID, marked.ID, younger.ID}, leader.ID, mark)
