@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -17,8 +16,8 @@ func (s *Store) Leases() (map[int]session.Key, error) {
 	_, err := s.view(func(tx *bolt.Tx) error {
 		return under(tx, bucketLeases, nil, func(k, v []byte) error {
 			var by lease
-			if err := json.Unmarshal(v, &by); err != nil || len(k) != 2 {
-				return fmt.Errorf("the lease %x: %w", k, ErrDamaged)
+			if err := decode(k, v, &by); err != nil {
+				return fmt.Errorf("the lease of port %d: %w", binary.BigEndian.Uint16(k), err)
 			}
 			leases[int(binary.BigEndian.Uint16(k))] = by.Key
 			return nil
