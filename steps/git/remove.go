@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,15 +17,25 @@ type RemoveOptions struct {
 	// with nothing in it that tells so. Without it, a directory that is not
 	// connected with the repository is refused.
 	Remnant bool
+	// Begin is called once all that speaks against the removal was looked
+	// for, and before anything is removed; not if there is nothing. Its error
+	// is the removal's, and nothing is removed.
+	Begin func() error
 }
 
 // Remove removes the worktree at path, finished or not, and everything that the
 // repository keeps about it, and reports whether there was anything. It returns
 // nil only after it has looked and nothing is left. What is in the worktree is
-// lost: [Repo.SaveTrash] comes before. No link is followed.
+// lost: [Repo.SaveTrash] comes before. No link is followed, no mount entered.
 //
-// The error is a [*LockedError] if somebody locked the worktree. It wraps
-// [ErrForeign] if what is there is not a worktree of this repository.
+// The directory goes first, its .git file last, and then what the repository keeps
+// about it: as long as anything is left, it is known whose it is, and the removal
+// can be tried again.
+//
+// The error is a [*LockedError] if somebody locked the worktree, a [*MountError] if
+// something is mounted in it, and an [*UndeletableError] if a part of it cannot be
+// removed. It wraps [ErrForeign] if what is there is not a worktree of this
+// repository.
 func (r Repo) Remove(ctx context.Context, path string, options RemoveOptions) (bool, error) {
 	path = place(path)
 	removed, err := r.remove(ctx, path, options)
@@ -44,37 +55,65 @@ func (r Repo) remove(ctx context.Context, path string, options RemoveOptions) (b
 			return false, &LockedError{Root: r.Root, Path: path, Reason: e.reason}
 		}
 	}
-	info, err := os.Lstat(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	there, err := r.checkPlace(path, len(mine) > 0 || options.Remnant)
+	if err != nil {
 		return false, err
 	}
-	there := err == nil
-	if there {
-		if err := r.checkOurs(path, info, len(mine) > 0 || options.Remnant); err != nil {
+	if (there || len(mine) > 0) && options.Begin != nil {
+		if err := options.Begin(); err != nil {
 			return false, err
 		}
 	}
-	if len(mine) > 0 && there {
-		// git knows best what belongs to a worktree. Twice "force" is for one
-		// that is locked, which by now is one that was not finished. Where
-		// it refuses all the same, the rest is done here.
-		_, err := r.git(ctx, "worktree", "remove", "--force", "--force", "--", path)
-		if ctx.Err() != nil || errors.Is(err, ErrMissing) {
-			return false, err
-		}
-	}
-	// The directory first: while the entry is there, it says whose the
-	// directory is, if this is cut off.
-	if err := removeTree(ctx, path); err != nil {
+	if err := removeTree(ctx, path, ".git"); err != nil {
 		return false, err
 	}
 	for _, e := range mine {
-		if err := removeTree(ctx, e.dir); err != nil {
+		if err := r.dropEntry(ctx, e.dir); err != nil {
 			return false, err
 		}
 	}
+	r.sweepEntries(ctx)
 	_ = os.Remove(filepath.Join(r.CommonDir, "worktrees")) // if it is empty, as git does
 	return there || len(mine) > 0, r.checkGone(path)
+}
+
+// checkPlace reports whether anything is at a path, and refuses what is not to be
+// removed.
+func (r Repo) checkPlace(path string, known bool) (bool, error) {
+	info, err := os.Lstat(path)
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := r.checkOurs(path, info, known); err != nil {
+		return true, err
+	}
+	return true, CheckMounts(path)
+}
+
+// droppedEntry begins the name of an entry that is being removed.
+const droppedEntry = "ecluse-dropped-"
+
+// dropEntry removes an entry. It is put aside first: an entry that is half there
+// is one that no git can read, and that names no worktree any more.
+func (r Repo) dropEntry(ctx context.Context, dir string) error {
+	aside := filepath.Join(r.CommonDir, droppedEntry+rand.Text())
+	if err := os.Rename(dir, aside); err != nil {
+		return removeTree(ctx, dir, "gitdir")
+	}
+	return removeTree(ctx, aside, "")
+}
+
+// sweepEntries removes what is left of entries whose removal was cut off.
+func (r Repo) sweepEntries(ctx context.Context) {
+	left, _ := os.ReadDir(r.CommonDir)
+	for _, d := range left {
+		if strings.HasPrefix(d.Name(), droppedEntry) {
+			_ = removeTree(ctx, filepath.Join(r.CommonDir, d.Name()), "")
+		}
+	}
 }
 
 // checkOurs refuses to remove what is not a worktree of the repository.
@@ -85,7 +124,7 @@ func (r Repo) checkOurs(path string, info fs.FileInfo, known bool) error {
 		}
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("it is no directory: %w", ErrForeign)
+		return fmt.Errorf("%s, no directory, is in its place: %w", kindOf(info), ErrForeign)
 	}
 	if isDir(filepath.Join(path, ".git")) {
 		return fmt.Errorf("it is a repository of its own: %w", ErrForeign)
@@ -101,6 +140,18 @@ func (r Repo) checkOurs(path string, info fs.FileInfo, known bool) error {
 		return errors.Join(err, ErrForeign)
 	}
 	return nil
+}
+
+// kindOf says what is at a path that is no directory.
+func kindOf(info fs.FileInfo) string {
+	switch {
+	case info.Mode().IsRegular():
+		return "a file"
+	case info.Mode()&fs.ModeSymlink != 0:
+		return "a link"
+	default:
+		return "a special file"
+	}
 }
 
 // entriesFor are the entries that belong to a path: those that name it, those that
@@ -134,7 +185,7 @@ func isEmpty(dir string) bool {
 
 // checkGone looks whether really nothing is left.
 func (r Repo) checkGone(path string) error {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); !absent(err) {
 		return errors.Join(errors.New("it is still there"), err)
 	}
 	left, err := r.entriesFor(path)
@@ -142,37 +193,4 @@ func (r Repo) checkGone(path string) error {
 		err = fmt.Errorf("%s is still there", left[0].dir)
 	}
 	return err
-}
-
-// removeTree removes a directory and what is in it. A directory that may not be
-// written to (a module cache) is made writable; what somebody still writes into
-// is tried again.
-func removeTree(ctx context.Context, path string) error {
-	pause := firstPause
-	for tries := 0; ; tries++ {
-		err := os.RemoveAll(path)
-		if err == nil || tries == 8 {
-			return err
-		}
-		if errors.Is(err, fs.ErrPermission) {
-			openUp(path)
-		}
-		if cut := sleep(ctx, pause); cut != nil {
-			return errors.Join(err, cut)
-		}
-		pause = min(2*pause, longestPause)
-	}
-}
-
-// openUp lets the owner into all directories below path, as far as that goes.
-// WalkDir calls for a directory before it reads it, and follows no link.
-func openUp(path string) {
-	_ = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			if info, err := d.Info(); err == nil && info.Mode().Perm()&0o700 != 0o700 {
-				_ = os.Chmod(name, 0o700)
-			}
-		}
-		return nil
-	})
 }
