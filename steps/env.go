@@ -86,7 +86,7 @@ func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error 
 		if act == leave {
 			continue
 		}
-		note, err := h.note(name, entry.Value.Mode)
+		note, err := h.note(ctx, name, entry.Value.Mode)
 		if err != nil {
 			return fmt.Errorf("inherit %s: %w", name, err)
 		}
@@ -117,7 +117,7 @@ func (e env) Verify(_ context.Context, _ *saga.Attempt) error {
 		return err
 	}
 	path := filepath.Join(s.Worktree, EnvFile)
-	have, err := os.ReadFile(path)
+	have, err := readEnvFile(path)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (e env) Compensate(ctx context.Context, a *saga.Attempt) error {
 	}
 	defer h.close()
 	for name, note := range made {
-		if err := h.drop(name, note); err != nil {
+		if err := h.drop(ctx, name, note); err != nil {
 			return fmt.Errorf("remove inherited %s: %w", name, err)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -103,6 +102,9 @@ func (h hook) Do(ctx context.Context, a *saga.Attempt) error {
 	if up == nil {
 		return nil
 	}
+	if err := h.checkInputs(up.Value); err != nil {
+		return err
+	}
 	if err := h.forget(a); err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (h hook) Do(ctx context.Context, a *saga.Attempt) error {
 	fact := hookFact{Succeeded: true}
 	if len(up.Value.Inputs) > 0 {
 		var err error
-		if fact.Fingerprint, err = h.fingerprint(up.Value); err != nil {
+		if fact.Fingerprint, err = h.fingerprint(ctx, up.Value); err != nil {
 			return err
 		}
 	}
@@ -132,7 +134,7 @@ func (h hook) forget(a *saga.Attempt) error {
 // Verify tells whether a hook has to run (again): when it was cut off, and nobody
 // can tell how far it came; or when its inputs have changed since it succeeded.
 // What the run in hand has changed itself does not count.
-func (h hook) Verify(_ context.Context, a *saga.Attempt) error {
+func (h hook) Verify(ctx context.Context, a *saga.Attempt) error {
 	up, _ := h.pair.of(h.Config.Hooks)
 	if up == nil {
 		return nil
@@ -147,7 +149,7 @@ func (h hook) Verify(_ context.Context, a *saga.Attempt) error {
 	if len(up.Value.Inputs) == 0 || !a.Resumed && h.Session().State != fsm.Active {
 		return nil
 	}
-	now, err := h.fingerprint(up.Value)
+	now, err := h.fingerprint(ctx, up.Value)
 	if err == nil && now != fact.Fingerprint {
 		err = fmt.Errorf("the inputs of %s have changed", h.pair.up)
 	}
@@ -206,21 +208,32 @@ func list(vars map[string]string) []string {
 	return env
 }
 
+// checkInputs refuses what cannot be an input before the hook runs, and not after.
+func (h hook) checkInputs(hook Hook) error {
+	for _, input := range hook.Inputs {
+		info, err := os.Stat(filepath.Join(h.dir(), input))
+		if err == nil && !info.Mode().IsRegular() {
+			return saga.Permanent(fmt.Errorf("input %s of %s: %w; name files in `inputs`", input, h.pair.up, errNoFile))
+		}
+	}
+	return nil
+}
+
 // fingerprint sums up the hook and the content of its inputs. An input that is
 // missing counts as such, so that it may appear later.
-func (h hook) fingerprint(hook Hook) (string, error) {
+func (h hook) fingerprint(ctx context.Context, hook Hook) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q\n", hook.Run)
 	for _, input := range hook.Inputs {
 		fmt.Fprintf(sum, "%q\n", input)
-		file, err := os.Open(filepath.Join(h.dir(), input))
+		file, err := openFile(filepath.Join(h.dir(), input))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return "", fmt.Errorf("read an input of %s: %w", h.pair.up, err)
 		}
-		n, err := io.Copy(sum, file)
+		n, err := copyAll(ctx, sum, file)
 		_ = file.Close()
 		if err != nil {
 			return "", fmt.Errorf("read an input of %s: %w", h.pair.up, err)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,6 +39,9 @@ const (
 	modeCopy    = "copy"
 	modeReflink = "reflink"
 )
+
+// errNeither is wrapped by the error for what cannot be copied.
+var errNeither = errors.New("it is neither a file nor a folder")
 
 // action is what an entry needs.
 type action int
@@ -114,7 +116,10 @@ func (h *heritage) checkSource(name, mode string) error {
 	if _, err := h.main.Lstat(name); err != nil || isLinkMode(mode) {
 		return err
 	}
-	_, err := h.main.Stat(name)
+	info, err := h.main.Stat(name)
+	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		err = errNeither
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; set its mode to %s", err, modeLink)
 	}
@@ -142,11 +147,11 @@ func part(name string) string {
 }
 
 // note is what is to be remembered of an entry that is about to be made.
-func (h *heritage) note(name, mode string) (inherited, error) {
+func (h *heritage) note(ctx context.Context, name, mode string) (inherited, error) {
 	if isLinkMode(mode) {
 		return inherited{Mode: modeLink}, nil
 	}
-	sum, err := sum(h.main, name)
+	sum, err := sum(ctx, h.main, name)
 	return inherited{Mode: mode, Sum: sum}, err
 }
 
@@ -181,7 +186,7 @@ func (h *heritage) carry(ctx context.Context, name, mode string) (string, error)
 }
 
 // drop removes an entry that is as it was made, or half made.
-func (h *heritage) drop(name string, note inherited) error {
+func (h *heritage) drop(ctx context.Context, name string, note inherited) error {
 	if err := h.worktree.RemoveAll(part(name)); err != nil {
 		return err
 	}
@@ -190,7 +195,7 @@ func (h *heritage) drop(name string, note inherited) error {
 		return outside(err)
 	}
 	isLink := have.Mode()&fs.ModeSymlink != 0
-	if isLink != (note.Mode == modeLink) {
+	if isLink != (note.Mode == modeLink) || !isLink && !have.IsDir() && !have.Mode().IsRegular() {
 		return nil // it was replaced
 	}
 	if isLink {
@@ -199,7 +204,7 @@ func (h *heritage) drop(name string, note inherited) error {
 		}
 		return h.worktree.Remove(name)
 	}
-	if now, err := sum(h.worktree, name); err != nil || now != note.Sum {
+	if now, err := sum(ctx, h.worktree, name); err != nil || now != note.Sum {
 		return err
 	}
 	return h.worktree.RemoveAll(name)
@@ -207,24 +212,24 @@ func (h *heritage) drop(name string, note inherited) error {
 
 // sum is the digest of a file's content, or of a folder's names, modes, sizes and
 // times: folders can be as large as a node_modules.
-func sum(root *os.Root, name string) (string, error) {
+func sum(ctx context.Context, root *os.Root, name string) (string, error) {
 	hash := sha256.New()
 	info, err := root.Stat(name)
 	if err != nil {
 		return "", err
 	}
 	if !info.IsDir() {
-		file, err := root.Open(name)
+		file, err := openIn(root, name)
 		if err != nil {
 			return "", err
 		}
 		defer file.Close()
-		if _, err := io.Copy(hash, file); err != nil {
+		if _, err := copyAll(ctx, hash, file); err != nil {
 			return "", err
 		}
 		return hex.EncodeToString(hash.Sum(nil)), nil
 	}
-	err = walk(root, name, func(rel string, info fs.FileInfo) error {
+	err = walk(ctx, root, name, func(rel string, info fs.FileInfo) error {
 		fmt.Fprintf(hash, "%q %v", rel, info.Mode().Type())
 		switch {
 		case info.Mode().IsRegular():
@@ -243,13 +248,16 @@ func sum(root *os.Root, name string) (string, error) {
 
 // walk calls do for a folder and all that is in it that can be copied: plain files,
 // folders and links. Links are not followed.
-func walk(root *os.Root, name string, do func(rel string, info fs.FileInfo) error) error {
+func walk(ctx context.Context, root *os.Root, name string, do func(rel string, info fs.FileInfo) error) error {
 	folder, err := root.OpenRoot(name)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
 	return fs.WalkDir(folder.FS(), ".", func(rel string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -290,17 +298,14 @@ func (c *copier) tree(ctx context.Context, name, to string) error {
 		return saga.Permanent(err)
 	}
 	if !info.IsDir() {
-		if err := c.file(name, to, info); err != nil {
+		if err := c.file(ctx, name, to, info); err != nil {
 			return err
 		}
 		return c.flush(to)
 	}
 	var folders []string
 	times := map[string]time.Time{}
-	err = walk(c.from, name, func(rel string, info fs.FileInfo) error {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
+	err = walk(ctx, c.from, name, func(rel string, info fs.FileInfo) error {
 		source, target := filepath.Join(name, rel), filepath.Join(to, rel)
 		switch {
 		case info.IsDir():
@@ -314,7 +319,7 @@ func (c *copier) tree(ctx context.Context, name, to string) error {
 			}
 			return c.to.Symlink(link, target)
 		default:
-			return c.file(source, target, info)
+			return c.file(ctx, source, target, info)
 		}
 	})
 	if err != nil {
@@ -342,11 +347,11 @@ func (c *copier) flush(name string) error {
 }
 
 // file copies one plain file with its mode and time.
-func (c *copier) file(name, to string, info fs.FileInfo) error {
+func (c *copier) file(ctx context.Context, name, to string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return saga.Permanent(errors.New("it is neither a file nor a folder"))
+		return saga.Permanent(errNeither)
 	}
-	source, err := c.from.Open(name)
+	source, err := openIn(c.from, name)
 	if err != nil {
 		return err
 	}
@@ -360,7 +365,7 @@ func (c *copier) file(name, to string, info fs.FileInfo) error {
 		c.shared++
 	} else {
 		c.copied++
-		if _, err := io.Copy(target, source); err != nil {
+		if _, err := copyAll(ctx, target, source); err != nil {
 			return err
 		}
 	}

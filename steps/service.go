@@ -140,7 +140,7 @@ func (s service) environ() (map[string]string, error) {
 	}
 	for _, name := range []string{".env", ".env.local", EnvFile} {
 		path := filepath.Join(s.Session().Worktree, name)
-		data, err := os.ReadFile(path)
+		data, err := readEnvFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

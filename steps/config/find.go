@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Name is the name of the configuration's file, in the main worktree.
@@ -56,7 +57,8 @@ func Decode(path string, into any) (*Problems, error) {
 	return p, nil
 }
 
-// read reads a file of bounded size. A pipe would have it wait for ever.
+// read reads a file of bounded size. A pipe would have it wait for ever, also one
+// that takes the file's place between two looks.
 func read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -65,11 +67,14 @@ func read(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("read the configuration: %s is no file", path)
 	}
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read the configuration: %s is no file any more", path)
+	}
 	text, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
