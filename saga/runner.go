@@ -46,6 +46,18 @@ type Runner struct {
 // attempts to end. Tests shorten it.
 var leavePatience = 3 * time.Second
 
+// abandonedKey is the key of what [Abandoned] returns.
+type abandonedKey struct{}
+
+// Abandoned is closed when the run that an attempt belongs to is to be left at
+// once. The end of the attempt's context alone does not say so: an attempt that is
+// cut off may still end in good order, and then hear that there is no time for
+// that. Nil, which never closes, outside a run.
+func Abandoned(ctx context.Context) <-chan struct{} {
+	done, _ := ctx.Value(abandonedKey{}).(<-chan struct{})
+	return done
+}
+
 // Finish is called with the error of an attempt and returns what is to be
 // reported.
 type Finish func(error) error
@@ -73,7 +85,7 @@ var errCancelled = errors.New("cancelled")
 func (r *Runner) Run(soft, hard context.Context, d Decision) (Decision, error) {
 	r.reports, r.ended = make(chan report), make(chan struct{})
 	r.cancels = map[string]context.CancelCauseFunc{}
-	ctx, cancel := context.WithCancelCause(hard)
+	ctx, cancel := context.WithCancelCause(context.WithValue(hard, abandonedKey{}, hard.Done()))
 	var unended error
 	d, err := func() (Decision, error) {
 		defer func() {

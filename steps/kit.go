@@ -88,9 +88,11 @@ func lockName(step string, compensating bool) string {
 }
 
 // Prepare implements [session.Steps]: the attempt's children write to its log,
-// carry its name in their environment, and inherit its lock.
+// carry its name in their environment, and inherit its lock. When the run is to be
+// left at once, they are not waited for any more, but killed.
 func (k Kit) Prepare(ctx context.Context, h session.Handle, spec saga.Spec, a *saga.Attempt) (context.Context, saga.Finish, error) {
 	s := h.Session()
+	ctx = proc.Hurry(ctx, saga.Abandoned(ctx))
 	name := lockName(spec.Name, a.Compensating)
 	lock, err := k.Home.StepLock(s.Key, name)
 	if errors.Is(err, os.ErrExist) {

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"ecluse/saga/session"
+	"ecluse/steps"
+	"ecluse/steps/proc"
 	"ecluse/store"
 )
 
@@ -87,16 +90,25 @@ func TestASecondSignalLeavesTheSessionToRecover(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	key := session.Key{Repo: filepath.Join(w.root, ".git"), Slug: "feat-x"}
+	key, id := session.Key{Repo: filepath.Join(w.root, ".git"), Slug: "feat-x"}, ""
 	w.eventually("the run has turned", func() bool {
 		s, err := store.New(w.state).Get(key)
+		id = s.ID
 		return err == nil && s.State == "pending-down"
 	})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	begun := time.Now()
 	if status := w.statusAfter(cmd); status != 143 {
 		t.Errorf("it exited with %d, want 143: %s", status, cmd.Stderr)
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("it left after %s", took)
+	}
+	left, err := proc.Carrying(steps.EnvSession+"="+id, steps.EnvStep+"=hook:post_up")
+	if err != nil || len(left) != 0 {
+		t.Errorf("of the hook, there is left: %v, %v", left, err)
 	}
 	if v, err := valueAt([]byte(w.ecluse(0, "ls", "--json").stdout), "0.interrupted"); err != nil || v != "true" {
 		t.Errorf("interrupted: %s, %v", v, err)

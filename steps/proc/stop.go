@@ -77,18 +77,30 @@ func Await(ctx context.Context, patience time.Duration, find func() ([]ID, error
 // later; who is there after grace gets KILL. What find finds must be proven to be
 // what is meant: see [Family], [Carrying], [Holding].
 //
+// Under a context that [Hurry] made, the grace of all is over when it says so.
+//
 // The error is an *AliveError that names who is left: because ctx ended (it wraps
 // the cause; nobody is killed before their grace is over), or because they could
 // not be ended.
 func Stop(ctx context.Context, grace time.Duration, find func() ([]ID, error)) error {
 	s := stopper{grace: time.Now().Add(grace), told: map[ID]bool{}}
+	s.hurry, _ = ctx.Value(hurryKey{}).(<-chan struct{})
 	s.limit = s.grace.Add(killPatience)
 	return watch(ctx, find, s.round)
+}
+
+// hurryKey is the key of the channel that [Hurry] adds.
+type hurryKey struct{}
+
+// Hurry makes a context under which [Stop] grants no more grace once now is closed.
+func Hurry(ctx context.Context, now <-chan struct{}) context.Context {
+	return context.WithValue(ctx, hurryKey{}, now)
 }
 
 // stopper is the state of one Stop.
 type stopper struct {
 	grace, limit time.Time
+	hurry        <-chan struct{} // nil never closes
 	told         map[ID]bool
 }
 
@@ -96,6 +108,11 @@ type stopper struct {
 // for.
 func (s *stopper) round(ids []ID) (time.Duration, error) {
 	now := time.Now()
+	select {
+	case <-s.hurry:
+		s.grace, s.limit, s.hurry = now, now.Add(killPatience), nil
+	default:
+	}
 	signal := s.terminate
 	until := s.grace
 	if !now.Before(s.grace) {
@@ -111,7 +128,7 @@ func (s *stopper) round(ids []ID) (time.Duration, error) {
 	if !now.Before(s.limit) {
 		return 0, survivors(ids, refused)
 	}
-	return until.Sub(now), nil
+	return until.Sub(now), nil // at most maxPause passes: nobody needs to wait for hurry
 }
 
 // terminate asks a process to end, once, and sees to it that it can hear that.
