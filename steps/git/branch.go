@@ -142,7 +142,7 @@ func (r Repo) checkFree(ctx context.Context, branch string) error {
 // take turns, and others are waited for.
 func (r Repo) Track(ctx context.Context, branch string) error {
 	err := r.guarded(ctx, func() error {
-		return retry(ctx, func() error {
+		return r.retry(ctx, func() error {
 			_, err := r.git(ctx, "branch", "--quiet", "--set-upstream-to=origin/"+branch, "--", branch)
 			return err
 		})
@@ -178,7 +178,7 @@ func (r Repo) DeleteBranch(ctx context.Context, branch, base string) (bool, erro
 // comes at the same moment is not lost.
 func (r Repo) dropRef(ctx context.Context, branch, base string) (gone bool, err error) {
 	ref := "refs/heads/" + branch
-	err = retry(ctx, func() error {
+	err = r.retry(ctx, func() error {
 		gone = false
 		tip, there, err := r.commit(ctx, ref)
 		if err != nil {
@@ -216,19 +216,28 @@ func (r Repo) dropRef(ctx context.Context, branch, base string) (gone bool, err 
 // dropSection removes what [Repo.Track], or git, noted about a branch.
 func (r Repo) dropSection(ctx context.Context, branch string) error {
 	section := "branch." + branch
+	if there, err := r.hasConfig(ctx, section); err != nil || !there {
+		return err
+	}
 	return r.guarded(ctx, func() error {
-		return retry(ctx, func() error {
-			out, err := r.git(ctx, "config", "--local", "--name-only", "--null", "--list")
-			if err != nil || !hasSection(string(out), section) {
+		return r.retry(ctx, func() error {
+			if there, err := r.hasConfig(ctx, section); err != nil || !there {
 				return err
 			}
-			_, err = r.git(ctx, "config", "--local", "--remove-section", section)
+			_, err := r.git(ctx, "config", "--local", "--remove-section", section)
 			if err != nil && strings.Contains(said(err), "no such section") {
 				return nil
 			}
 			return err
 		})
 	})
+}
+
+// hasConfig reports whether the repository's configuration has a section. Most
+// branches have none, and nobody's lock is needed to see that.
+func (r Repo) hasConfig(ctx context.Context, section string) (bool, error) {
+	out, err := r.git(ctx, "config", "--local", "--name-only", "--null", "--list")
+	return err == nil && hasSection(string(out), section), err
 }
 
 // hasSection reports whether one of the keys is of a section.

@@ -67,6 +67,7 @@ func (r Repo) guarded(ctx context.Context, do func() error) error {
 		return err
 	}
 	defer dir.Close()
+	began, told := time.Now(), false
 	for {
 		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -74,6 +75,10 @@ func (r Repo) guarded(ctx context.Context, do func() error) error {
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("lock %s: %w", r.CommonDir, err)
+		}
+		if !told && time.Since(began) > silence {
+			waiterOf(ctx).report("waiting for another ecluse that changes the settings in " + r.CommonDir)
+			told = true
 		}
 		if err := sleep(ctx, time.Millisecond+rand.N(firstPause)); err != nil {
 			return fmt.Errorf("wait for the lock of %s: %w", r.CommonDir, err)

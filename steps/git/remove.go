@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // RemoveOptions are what the caller knows about the worktree to remove.
@@ -171,11 +172,17 @@ func (r Repo) entriesFor(path string) ([]entry, error) {
 	return mine, nil
 }
 
-// namedAfter reports whether git could have called an entry so for a worktree at
-// path: by its last part, and a number if that was taken.
+// namedAfter reports whether git has called an entry so for a worktree at path: by
+// its last part, and a number if that was taken. With a number it may just as well
+// be that of another path (feat-1 and feat-11) which is being made in this moment,
+// so then it counts only once it is old.
 func namedAfter(dir, path string) bool {
 	number, ok := strings.CutPrefix(filepath.Base(dir), filepath.Base(path))
-	return ok && strings.Trim(number, "0123456789") == ""
+	if !ok || strings.Trim(number, "0123456789") != "" {
+		return false
+	}
+	info, err := os.Lstat(dir)
+	return number == "" || err == nil && time.Since(info.ModTime()) > stale
 }
 
 func isEmpty(dir string) bool {

@@ -34,7 +34,8 @@ type Trash struct {
 // reaches. The error wraps [ErrNested] if a repository inside holds some.
 //
 // A worktree of which only the files are left, without the repository's entry,
-// is dirty if it has files that are not ignored.
+// is dirty if it has files that are not ignored. One whose directory is gone is
+// dirty if its HEAD is on no ref, or its index is not what HEAD has.
 func (r Repo) Dirty(ctx context.Context, path string) (bool, error) {
 	dirty, err := r.dirty(ctx, place(path))
 	if err != nil {
@@ -49,6 +50,9 @@ func (r Repo) dirty(ctx context.Context, path string) (bool, error) {
 		return false, err
 	}
 	defer v.close()
+	if v.gone {
+		return v.dirtyMemory(ctx)
+	}
 	if err := v.checkNested(ctx); err != nil {
 		return false, err
 	}
@@ -66,10 +70,31 @@ func (r Repo) dirty(ctx context.Context, path string) (bool, error) {
 	return v.unreachable(ctx, head)
 }
 
+// dirtyMemory is dirty for what only the repository remembers.
+func (v *view) dirtyMemory(ctx context.Context) (bool, error) {
+	if !v.connected {
+		return false, nil
+	}
+	head, err := v.head(ctx)
+	if err != nil {
+		return false, err
+	}
+	have, err := v.treeOf(ctx, head)
+	if err != nil {
+		return false, err
+	}
+	tree, err := v.remembered(ctx, head)
+	if err != nil || tree != have {
+		return err == nil, err
+	}
+	return v.unreachable(ctx, head)
+}
+
 // SaveTrash makes a commit of what [Repo.Dirty] calls work, below [TrashRefs], and
 // says how to bring it back. Neither the worktree nor its index changes. What is
 // staged and what is not is not told apart; of a file in conflict, what is in the
-// worktree is saved. Saved again unchanged, it is the same commit.
+// worktree is saved. Saved again unchanged, it is the same commit. Of a worktree
+// whose directory is gone, what was staged is saved.
 func (r Repo) SaveTrash(ctx context.Context, path, slug string, at time.Time) (Trash, error) {
 	trash, err := r.saveTrash(ctx, place(path), slug, at)
 	if err != nil {
@@ -84,14 +109,11 @@ func (r Repo) saveTrash(ctx context.Context, path, slug string, at time.Time) (T
 		return Trash{}, err
 	}
 	defer v.close()
-	if err := v.checkNested(ctx); err != nil {
-		return Trash{}, err
-	}
-	tree, err := v.tree(ctx)
+	head, err := v.head(ctx)
 	if err != nil {
 		return Trash{}, err
 	}
-	head, err := v.head(ctx)
+	tree, err := v.work(ctx, head)
 	if err != nil {
 		return Trash{}, err
 	}
@@ -105,7 +127,7 @@ func (r Repo) saveTrash(ctx context.Context, path, slug string, at time.Time) (T
 	suffix := make([]byte, 3)
 	_, _ = rand.Read(suffix)
 	ref := TrashRefs + slug + "/" + at.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(suffix)
-	err = retry(ctx, func() error {
+	err = r.retry(ctx, func() error {
 		_, err := r.git(ctx, "update-ref", "--", ref, commit, "")
 		return err
 	})
@@ -142,8 +164,10 @@ type view struct {
 	// if there is none any more; connected tells.
 	dir       string
 	connected bool
-	scratch   string
-	index     string
+	// gone: its directory is, or nothing is in it.
+	gone    bool
+	scratch string
+	index   string
 }
 
 // open prepares a view. The index begins as a copy of the worktree's, which knows
@@ -153,7 +177,7 @@ func (r Repo) open(path string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{repo: r, path: path, dir: r.CommonDir, connected: connected}
+	v := &view{repo: r, path: path, dir: r.CommonDir, connected: connected, gone: abandoned(path)}
 	if connected {
 		v.dir = e.dir
 	}
@@ -174,10 +198,14 @@ func (v *view) close() { _ = os.RemoveAll(v.scratch) }
 
 // git runs git on the worktree, whatever has become of its .git file.
 func (v *view) git(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	place := v.path
+	if v.gone {
+		place = v.scratch
+	}
 	return call{
-		dir: v.path, stdin: stdin, args: args,
+		dir: place, stdin: stdin, args: args,
 		at: []string{
-			"--git-dir=" + v.dir, "--work-tree=" + v.path,
+			"--git-dir=" + v.dir, "--work-tree=" + place,
 			"-c", "core.bare=false", "-c", "core.safecrlf=false",
 		},
 		env: []string{"GIT_INDEX_FILE=" + v.index},
@@ -195,6 +223,17 @@ func (v *view) head(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	return line(out), err
+}
+
+// work is the tree of what would be lost.
+func (v *view) work(ctx context.Context, head string) (string, error) {
+	if v.gone {
+		return v.remembered(ctx, head)
+	}
+	if err := v.checkNested(ctx); err != nil {
+		return "", err
+	}
+	return v.tree(ctx)
 }
 
 // tree writes everything that is not ignored into a tree.
@@ -246,12 +285,13 @@ func (v *view) lookEverywhere(ctx context.Context) error {
 }
 
 // unreachable reports whether a commit is on no branch or other ref: it was made
-// on a detached HEAD, and goes with it.
+// on a detached HEAD, and goes with it. So do the refs that only the worktree has
+// (refs/bisect, refs/worktree): they are not asked.
 func (v *view) unreachable(ctx context.Context, head string) (bool, error) {
 	if head == "" {
 		return false, nil
 	}
-	out, err := v.git(ctx, nil, "for-each-ref", "--count=1", "--contains="+head)
+	out, err := v.repo.git(ctx, "for-each-ref", "--count=1", "--contains="+head)
 	return len(out) == 0 && err == nil, err
 }
 

@@ -29,7 +29,7 @@ type Worktree struct {
 // Worktrees lists the worktrees, the main one first.
 func (r Repo) Worktrees(ctx context.Context) ([]Worktree, error) {
 	var out []byte
-	err := retry(ctx, func() (err error) {
+	err := r.retry(ctx, func() (err error) {
 		out, err = r.git(ctx, "worktree", "list", "--porcelain", "-z")
 		return err
 	})
