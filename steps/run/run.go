@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,10 +57,27 @@ func From(ctx context.Context) Inherit {
 	return in
 }
 
+// local are the variables by which a git that runs a hook tells its children which
+// repository they are in, as `git rev-parse --local-env-vars` lists them. If ecluse
+// runs in such a hook they are not true in the folders of its programs. As for its
+// own submodules, git's configuration by environment stays: GIT_CONFIG_PARAMETERS
+// and GIT_CONFIG_COUNT name no repository.
+var local = []string{
+	"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE",
+	"GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE",
+	"GIT_PREFIX", "GIT_INTERNAL_SUPER_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR",
+	// Not listed, but as untrue: what a push has brought, and is not accepted yet.
+	"GIT_QUARANTINE_PATH",
+}
+
 // Environ is the environment of a program of this context in a folder: that of
-// ecluse, what is inherited, and env, where the later counts.
+// ecluse, without what says in which repository a git hook runs, then what is
+// inherited, and env, where the later counts.
 func Environ(ctx context.Context, dir string, env ...string) []string {
-	all := os.Environ()
+	all := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(local, name)
+	})
 	if abs, err := filepath.Abs(dir); err == nil {
 		all = append(all, "PWD="+abs) // ours would be a lie there
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -262,6 +263,30 @@ func TestErrorText(t *testing.T) {
 		e.Program = "git x"
 		if got := e.Error(); got != want {
 			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+func TestNoProgramIsToldWhereAGitHookRuns(t *testing.T) {
+	for _, name := range local {
+		t.Setenv(name, "wrong")
+	}
+	t.Setenv("GIT_CONFIG_COUNT", "0")
+	out, err := Shell(t.TempDir(), "env | grep -E '^GIT_.*=(wrong|mine|0)$' | sort", "GIT_INDEX_FILE=mine").Output(t.Context())
+	if want := "GIT_CONFIG_COUNT=0\nGIT_INDEX_FILE=mine\n"; err != nil || string(out) != want {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// What git adds to its list belongs in ours.
+func TestTheListOfGitIsKnown(t *testing.T) {
+	out, err := exec.Command("git", "rev-parse", "--local-env-vars").Output()
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, name := range strings.Fields(string(out)) {
+		if !slices.Contains(local, name) && !strings.HasPrefix(name, "GIT_CONFIG_") {
+			t.Errorf("%s is not known", name)
 		}
 	}
 }
