@@ -25,8 +25,9 @@ that was meant, or nobody.
 A killed process leaves its children running, and they may leave its group
 (setpgid), its session (setsid) and its tree (a double fork). No single fact
 finds them all, so there are several: [InGroup], [Tree], [Carrying] (the
-environment, which is inherited for life) and [Holding] (an open file, such as
-the lock that the children of a step inherit). [Family] joins the first three and
+environment, which is inherited for life), [Holding] (an open file, such as
+the lock that the children of a step inherit) and [Writing] (a log as stdout or
+stderr). [Family] joins the first three and
 keeps in mind whom it has seen. Every scan skips processes that vanish meanwhile
 and those that we may not look into, and leaves out this process. [Strangers] is
 the opposite: who is proven not to belong.

@@ -35,6 +35,40 @@ func Holding(path string) ([]ID, error) {
 	})
 }
 
+// Writing finds who has a file as its stdout or stderr, open for appending. Of a
+// log that nobody else writes to, those are the ones that were started with it:
+// neither who reads it (tail, an editor) nor who has opened it once more.
+func Writing(path string) ([]ID, error) {
+	want, err := inodeOf(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find who writes to %s: %w", path, err)
+	}
+	return others(func(pid int) bool {
+		for _, fd := range []int{1, 2} {
+			have, err := inodeOf(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+			if err == nil && have == want && appends(pid, fd) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// appends reports whether a descriptor of a process is open for appending.
+func appends(pid, fd int) bool {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+	_, rest, found := strings.Cut(string(data), "flags:")
+	if err != nil || !found {
+		return false
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	flags, err := strconv.ParseUint(first, 8, 64)
+	return err == nil && flags&unix.O_APPEND != 0 && flags&unix.O_ACCMODE != unix.O_RDONLY
+}
+
 // Carrying finds whose environment has all of these, each as KEY=VALUE. It is
 // the environment that the program was started with. Carrying nothing is an
 // error: everybody does.

@@ -295,3 +295,30 @@ func TestParseSocket(t *testing.T) {
 		}
 	}
 }
+
+// Whoever follows a log, or has opened it in any other way, does not write to it.
+func TestWriting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	shell := func(text string) child { return script(t, text, path) }
+	out := shell(`echo ready; exec sleep 1000 >>"$1"`)
+	err := shell(`echo ready; exec sleep 1000 2>>"$1"`)
+	shell(`echo ready; exec sleep 1000 5>>"$1"`)
+	shell(`echo ready; exec sleep 1000 <"$1"`)
+	shell(`echo ready; exec sleep 1000 2<"$1"`)
+	shell(`echo ready; exec sleep 1000 2>"$1"`)
+	shell(`echo ready; exec tail -f "$1"`)
+	want := []ID{out.ID, err.ID}
+	slices.SortFunc(want, func(a, b ID) int { return a.PID - b.PID })
+	eventually(t, "all hold it", func() bool {
+		ids, err := Holding(path)
+		return err == nil && len(ids) == 7
+	})
+	got, failed := Writing(path)
+	slices.SortFunc(got, func(a, b ID) int { return a.PID - b.PID })
+	if failed != nil || !slices.Equal(got, want) {
+		t.Errorf("%v write to it (%v), not %v", got, failed, want)
+	}
+	if got, err := Writing(path + ".gone"); err != nil || got != nil {
+		t.Errorf("%v write to what is not there, %v", got, err)
+	}
+}

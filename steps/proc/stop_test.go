@@ -268,3 +268,20 @@ func TestAliveErrorNamesAFew(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestStopInAHurry(t *testing.T) {
+	_, find := marked(t, obstinate)
+	members(t, find, "sleep 1000", "sleep 1001", "sleep 1002")
+	now := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() { ended <- Stop(Hurry(t.Context(), now), time.Hour, find) }()
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended with nobody in a hurry: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(now)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
