@@ -19,7 +19,10 @@ A step sees its session through its [Target] and can write nothing but facts
 ([saga.Attempt.Save]) and leases. What it must know to compensate it saves before
 it acts, or it follows from names that are the same in every attempt. It runs
 programs only through steps/run and steps/proc, with the context that it was
-given: that is how they get its log, its lock and its mark ([Kit]).
+given: that is how they get its log, its lock and its mark ([Kit]). A process that
+gives all of them away (its own session, no inherited file, an empty environment:
+`env -i setsid daemon` that closes its files) cannot be told from a stranger's once
+the hook that started it has succeeded, and stays when the session goes.
 
 # What is kept
 

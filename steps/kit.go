@@ -96,8 +96,9 @@ func (k Kit) Prepare(ctx context.Context, h session.Handle, spec saga.Spec, a *s
 	name := lockName(spec.Name, a.Compensating)
 	lock, err := k.Home.StepLock(s.Key, name)
 	if errors.Is(err, os.ErrExist) {
-		// An attempt before this one left something running.
-		if err := k.drain(ctx, s, name, func(text string) { a.Report("%s", text) }); err != nil {
+		// An attempt before this one left something running. It was not cut
+		// off: Drain came before. So it has no work to finish, it is a daemon.
+		if err := k.drain(ctx, s, name, 0, func(text string) { a.Report("%s", text) }); err != nil {
 			return nil, nil, err
 		}
 		lock, err = k.Home.StepLock(s.Key, name)
@@ -179,16 +180,16 @@ func (k Kit) openLog(s session.Session, spec saga.Spec, a *saga.Attempt) (*os.Fi
 // Drain implements [session.Steps].
 func (k Kit) Drain(ctx context.Context, s session.Session, step string, report func(string)) error {
 	for _, compensating := range []bool{false, true} {
-		if err := k.drain(ctx, s, lockName(step, compensating), report); err != nil {
+		if err := k.drain(ctx, s, lockName(step, compensating), drainPatience, report); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// drain returns once nobody holds a step's lock: whoever does is waited for, then
-// ended.
-func (k Kit) drain(ctx context.Context, s session.Session, name string, report func(string)) error {
+// drain returns once nobody holds a step's lock: whoever does is waited for with
+// patience, then ended.
+func (k Kit) drain(ctx context.Context, s session.Session, name string, patience time.Duration, report func(string)) error {
 	path := k.Home.StepLockPath(s.Key, name)
 	holders := func() ([]proc.ID, error) { return proc.Holding(path) }
 	ids, err := holders()
@@ -198,7 +199,7 @@ func (k Kit) drain(ctx context.Context, s session.Session, name string, report f
 	report(fmt.Sprintf("waiting for what an earlier attempt left running: %s", proc.Describe(ids[0])))
 	ctx, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
-	if proc.Await(ctx, drainPatience, holders) == nil {
+	if proc.Await(ctx, patience, holders) == nil {
 		return nil
 	}
 	return proc.Stop(ctx, grace, holders)

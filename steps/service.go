@@ -112,11 +112,9 @@ func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]str
 	if err != nil {
 		return serviceFact{}, nil, fmt.Errorf("measure the log of service %s: %w", s.spec.Name, err)
 	}
-	env := append(os.Environ(), list(vars)...)
-	pending, err := proc.Start(ctx, proc.Spec{
-		Dir: s.Session().Worktree, Command: s.spec.Command, Log: log,
-		Env: append(env, run.From(ctx).Env...),
-	})
+	// The mark comes last: a file of variables must not change it.
+	env := append(run.Environ(ctx, s.Session().Worktree, list(vars)...), run.From(ctx).Env...)
+	pending, err := proc.Start(ctx, proc.Spec{Dir: s.Session().Worktree, Command: s.spec.Command, Log: log, Env: env})
 	if err != nil {
 		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
@@ -211,14 +209,30 @@ func (s service) Compensate(ctx context.Context, a *saga.Attempt) error {
 	return s.stop(ctx, fact)
 }
 
-// stop ends the processes that are the service's: those in its group, and those
-// that left it but carry its mark.
+// stop ends the processes that are the service's.
 func (s service) stop(ctx context.Context, fact serviceFact) error {
-	find := proc.Family(fact.ID, marks(s.Session(), s.step)...)
-	if err := proc.Stop(ctx, grace, find); err != nil {
+	if err := proc.Stop(ctx, grace, s.family(fact)); err != nil {
 		return fmt.Errorf("stop service %s: %w", s.spec.Name, err)
 	}
 	return nil
+}
+
+// family makes a finder of the service's processes: those in its group, those that
+// left it but carry its mark, and those that write to its log. The last are for a
+// service that writes over its environment, as PostgreSQL does, and has lost its
+// first process. They are proven: the log is in a private folder and of this step
+// alone, only what the step starts gets it as its output, and who follows it has it
+// open in another way.
+func (s service) family(fact serviceFact) func() ([]proc.ID, error) {
+	find := proc.Family(fact.ID, marks(s.Session(), s.step)...)
+	if fact.Log == "" {
+		return find
+	}
+	return proc.Any(find, func() ([]proc.ID, error) {
+		ids, err := proc.Writing(fact.Log)
+		// None of them is older than the first, nor of another boot.
+		return slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Boot != fact.Boot || id.Start < fact.Start }), err
+	})
 }
 
 // await waits until the service is ready, or says why it is not.
@@ -243,7 +257,7 @@ func (s service) await(ctx context.Context, fact serviceFact, vars map[string]st
 // listensElsewhere tells of the most common mistake: a command that does not
 // take the port that it is given.
 func (s service) listensElsewhere(fact serviceFact) string {
-	family, err := proc.Family(fact.ID, marks(s.Session(), s.step)...)()
+	family, err := s.family(fact)()
 	if err != nil {
 		return "" // it only explains
 	}

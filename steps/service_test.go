@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,16 +41,36 @@ func serving(port string) string {
 	return "export GORACE=atexit_sleep_ms=0 " + serveEnv + "=" + port + "; exec /proc/" + strconv.Itoa(os.Getpid()) + "/exe"
 }
 
-// trialService is one service and what its step has saved.
-type trialService struct {
+// trialStep is a step and what it has saved.
+type trialStep struct {
 	*rig
 	step  saga.Step
 	spec  saga.Spec
 	facts map[string]json.RawMessage
 }
 
+// stepOf makes a step of the rig's plan.
+func stepOf(t *testing.T, r *rig, name string) *trialStep {
+	t.Helper()
+	ts := &trialStep{rig: r, spec: r.s.Plan.Steps[r.s.Plan.Index(name)], facts: map[string]json.RawMessage{}}
+	ts.build(t)
+	return ts
+}
+
+// build builds the step as another process would.
+func (ts *trialStep) build(t *testing.T) {
+	t.Helper()
+	var err error
+	if ts.s.Settings, err = Settings(ts.cfg); err != nil {
+		t.Fatal(err)
+	}
+	if ts.step, err = ts.kit.Build(ts, ts.spec); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // serviceOf makes a session with a worktree and a service at a free port.
-func serviceOf(t *testing.T, s Service) *trialService {
+func serviceOf(t *testing.T, s Service) *trialStep {
 	t.Helper()
 	r := newRig(t, func(c *Config) {
 		s.Name, s.BasePort = "api", 33000
@@ -56,14 +78,9 @@ func serviceOf(t *testing.T, s Service) *trialService {
 	})
 	r.s.Ports = map[string]int{"api": freePort(t)}
 	r.addWorktree(t)
-	ts := &trialService{rig: r, facts: map[string]json.RawMessage{}}
-	ts.spec = r.s.Plan.Steps[r.s.Plan.Index("service:api")]
-	var err error
-	if ts.step, err = r.kit.Build(r, ts.spec); err != nil {
-		t.Fatal(err)
-	}
+	ts := stepOf(t, r, "service:api")
 	t.Cleanup(func() {
-		if err := ts.attempt(context.WithoutCancel(t.Context()), true, ts.step.Compensate); err != nil {
+		if err := ts.compensate(t); err != nil {
 			t.Errorf("compensate: %v", err)
 		}
 		if err := r.runs("service:api", 0)(); err != nil {
@@ -74,8 +91,9 @@ func serviceOf(t *testing.T, s Service) *trialService {
 }
 
 // attempt makes an attempt as the runner would.
-func (ts *trialService) attempt(ctx context.Context, compensating bool, act func(context.Context, *saga.Attempt) error) error {
+func (ts *trialStep) attempt(ctx context.Context, compensating bool, act func(context.Context, *saga.Attempt) error) error {
 	a := saga.NewAttempt(ts.spec.Name, ts.facts, func(key string, data json.RawMessage) error {
+		ts.facts = maps.Clone(ts.facts)
 		ts.facts[key] = data
 		return nil
 	})
@@ -87,16 +105,23 @@ func (ts *trialService) attempt(ctx context.Context, compensating bool, act func
 	return finish(act(prepared, a))
 }
 
-func (ts *trialService) do(t *testing.T) error {
+func (ts *trialStep) do(t *testing.T) error {
 	return ts.attempt(t.Context(), false, ts.step.Do)
 }
 
-func (ts *trialService) verify(t *testing.T) error {
-	return ts.step.(saga.Verifier).Verify(t.Context(), saga.NewAttempt(ts.spec.Name, ts.facts, nil))
+func (ts *trialStep) compensate(t *testing.T) error {
+	return ts.attempt(context.WithoutCancel(t.Context()), true, ts.step.Compensate)
+}
+
+// verify looks; resumed as after a crash.
+func (ts *trialStep) verify(t *testing.T, resumed ...bool) error {
+	a := saga.NewAttempt(ts.spec.Name, ts.facts, nil)
+	a.Resumed = len(resumed) > 0
+	return ts.step.(saga.Verifier).Verify(t.Context(), a)
 }
 
 // process is the fact on record.
-func (ts *trialService) process(t *testing.T) serviceFact {
+func (ts *trialStep) process(t *testing.T) serviceFact {
 	t.Helper()
 	var fact serviceFact
 	if err := json.Unmarshal(ts.facts[factProcess], &fact); err != nil {
@@ -136,7 +161,7 @@ func mustSay(t *testing.T, err error, words ...string) {
 }
 
 // takeLater lets this process listen at the service's port once the service runs.
-func (ts *trialService) takeLater(t *testing.T) {
+func (ts *trialStep) takeLater(t *testing.T) {
 	t.Helper()
 	number, runs, done := ts.s.Ports["api"], ts.runs("service:api", 1), make(chan struct{})
 	var listener net.Listener
@@ -188,17 +213,30 @@ func TestAServiceThatRunsIsNotWholeWhenAStrangerHasItsPort(t *testing.T) {
 	}
 	defer listen(t, ts.s.Ports["api"]).Close()
 	ts.cfg.Services[0].Ready = Ready{TCP: true}
-	var err error
-	if ts.s.Settings, err = Settings(ts.cfg); err != nil {
-		t.Fatal(err)
-	}
-	if ts.step, err = ts.kit.Build(ts, ts.spec); err != nil {
-		t.Fatal(err)
-	}
+	ts.build(t)
 	mustSay(t, ts.verify(t), "is answered by pid")
+}
+
+// A program that has written over its environment, and whose parents are gone, is
+// known by its log.
+func TestAServiceThatHidesIsStopped(t *testing.T) {
+	ts := serviceOf(t, Service{
+		Command: "env -i setsid sleep 1000 & echo up; exec sleep 1000", Ready: Ready{Log: "^up$"},
+	})
+	ok(t, ts.do(t))
+	fact := ts.process(t)
+	ok(t, fact.Signal(syscall.SIGKILL))
+	ok(t, fact.AwaitEnd(t.Context()))
+	mustSay(t, ts.verify(t), "not running")
+	if left, err := proc.Writing(fact.Log); err != nil || len(left) != 1 {
+		t.Fatalf("what hides: %v, %v", left, err)
+	}
+	ok(t, ts.compensate(t))
+	if left, err := proc.Writing(fact.Log); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
 }
 
 var _ = errors.Is
 var _ = rand.Text
 var _ = filepath.Join
-var _ = proc.Self

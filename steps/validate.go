@@ -61,6 +61,7 @@ func (c Config) validate(p *config.Problems, root string) {
 			return
 		}
 	}
+	v.zeros()
 	v.inherit()
 	v.env()
 	v.hooks()
@@ -81,6 +82,31 @@ func (v validator) say(key, message string) {
 // sayf adds a problem.
 func (v validator) sayf(key, format string, args ...any) {
 	v.Invalid(key, fmt.Sprintf(format, args...))
+}
+
+// zero refuses a text with a zero byte: no program can be given one, and no file has
+// one in its name.
+func (v validator) zero(key string, texts ...string) {
+	for _, text := range texts {
+		if strings.ContainsRune(text, 0) {
+			v.Invalid(key, "there is a zero byte in it, which no program can be given; remove \\u0000")
+			return
+		}
+	}
+}
+
+// zeros looks for them where no other check does.
+func (v validator) zeros() {
+	for i, s := range v.Services {
+		at := fmt.Sprintf("services.%d.", i)
+		v.zero(at+"command", s.Command)
+		v.zero(at+"ready.command", s.Ready.Command)
+		v.zero(at+"ready.http", s.Ready.HTTP)
+	}
+	v.zero("compose.file", v.Compose.File)
+	v.zero("compose.profiles", v.Compose.Profiles...)
+	v.zero("app_label", v.AppLabel)
+	v.zero("app_label_value", v.AppLabelValue)
 }
 
 // wrongMode, wrongPrefix and wrongMax say what is wrong with a value, or nothing.
@@ -149,6 +175,7 @@ func (v validator) inherit() {
 			v.sayf(key, "%q is inherited twice", entry.Value.File)
 		}
 		seen[file] = true
+		v.zero(key, file)
 		if !slices.Contains([]string{"", modeLink, modeCopy, modeReflink}, entry.Value.Mode) {
 			v.sayf(key+".mode", "mode is %q; it takes symlink, copy or reflink", entry.Value.Mode)
 		}
@@ -237,8 +264,10 @@ func (v validator) hooks() {
 		if strings.TrimSpace(hook.Value.Run) == "" {
 			v.sayf(key, "%s has no command; give it one or remove it", name)
 		}
+		v.zero(key, hook.Value.Run)
 		v.say(key+".retries", beyond("retries", hook.Value.Retries, 0, maxRetries))
 		for i, input := range hook.Value.Inputs {
+			v.zero(fmt.Sprintf("%s.inputs.%d", key, i), input)
 			if !filepath.IsLocal(input) {
 				v.sayf(fmt.Sprintf("%s.inputs.%d", key, i), "%q does not stay inside the worktree", input)
 			}
