@@ -64,34 +64,54 @@ func TestSixteenUpsAtOnce(t *testing.T) {
 	one.withRemote()
 	two.withRemote()
 
-	begun := time.Now()
-	one.upFromRemote("alone")
-	alone := time.Since(begun)
-	one.ecluse(0, "down", "alone")
-	one.mustBeClean("after one alone")
-
-	begun = time.Now()
 	results := map[*world]*[n]map[string]any{one: {}}
-	upAll(results)
-	together := time.Since(begun)
-	t.Logf("one alone %s, %d together %s (%.2f times)", alone.Round(time.Millisecond), n, together.Round(time.Millisecond),
-		together.Seconds()/alone.Seconds())
-	if together >= 3*alone {
-		t.Errorf("%d ups took %s, one alone %s", n, together, alone)
+	// A machine that is busy with something else in one of the two measurements
+	// tells nothing about us; in three rounds it tells.
+	for round := 1; ; round++ {
+		alone, together := measured(one, results)
+		t.Logf("one alone %s, %d together %s (%.2f times)", alone.Round(time.Millisecond), n, together.Round(time.Millisecond),
+			together.Seconds()/alone.Seconds())
+		if together < 3*alone {
+			break
+		}
+		if round == 3 {
+			t.Errorf("%d ups took %s, one alone %s", n, together, alone)
+			break
+		}
+		one.downAll(n)
 	}
 	results[two] = &[n]map[string]any{}
 	upAll(map[*world]*[n]map[string]any{two: results[two]})
 	distinct(t, results)
 	for w := range results {
-		var wg sync.WaitGroup
 		for i := range n {
 			w.mustBeUp("after "+fmt.Sprint(n), fmt.Sprintf("feat-%d", i))
-			wg.Go(func() { w.ecluse(0, "down", fmt.Sprintf("feat-%d", i)) })
 		}
-		wg.Wait()
+		w.downAll(n)
 	}
 	one.mustBeClean("at the end")
 	two.mustBeClean("at the end")
+}
+
+// measured brings one session up alone, and then all at once.
+func measured(w *world, results map[*world]*[16]map[string]any) (alone, together time.Duration) {
+	begun := time.Now()
+	w.upFromRemote("alone")
+	alone = time.Since(begun)
+	w.ecluse(0, "down", "alone")
+	w.mustBeClean("after one alone")
+	begun = time.Now()
+	upAll(results)
+	return alone, time.Since(begun)
+}
+
+// downAll takes the sessions down at once.
+func (w *world) downAll(n int) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { w.ecluse(0, "down", fmt.Sprintf("feat-%d", i)) })
+	}
+	wg.Wait()
 }
 
 // upAll brings all the sessions of all the worlds up at once.
