@@ -134,18 +134,19 @@ func exitOf(ctx context.Context, id proc.ID) <-chan error {
 	return exited
 }
 
-// matches reports whether a line matches. It reads the log as a stream: nobody
-// knows how much a service has to say.
-func matches(re *regexp.Regexp, log io.Reader) bool {
+// matches reports whether a line matches, and how many bytes of whole lines did not.
+// It reads the log as a stream: nobody knows how much a service has to say.
+func matches(re *regexp.Regexp, log io.Reader) (found bool, passed int64) {
 	lines := bufio.NewReaderSize(log, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if re.Match(bytes.TrimRight(line, "\r\n")) {
-			return true
+			return true, passed
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return false
+			return false, passed
 		}
+		passed += int64(len(line))
 	}
 }
 
@@ -184,9 +185,12 @@ func (s service) answersHTTP(target string, fact serviceFact, vars map[string]st
 		if err != nil {
 			return err
 		}
-		// No proxy and no connection that is kept: it must be this service
-		// that answers, now.
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		// No proxy, no connection that is kept, and nowhere else that it sends
+		// us to: it must be this service that answers, now.
+		client := http.Client{
+			Transport:     &http.Transport{DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 		response, err := client.Do(request)
 		if err != nil {
 			return err
@@ -211,8 +215,10 @@ func isPortOf(u *url.URL, number int) bool {
 	return local && u.Port() == strconv.Itoa(number)
 }
 
-// says holds when a line that the service has written matches a pattern.
+// says holds when a line that the service has written matches a pattern. What was
+// looked at is not read again.
 func says(pattern string, fact serviceFact) condition {
+	from := fact.Offset
 	return func(context.Context) error {
 		re, err := regexp.Compile(pattern)
 		if err != nil {
@@ -223,12 +229,16 @@ func says(pattern string, fact serviceFact) condition {
 			return err
 		}
 		defer file.Close()
-		if _, err := file.Seek(fact.Offset, 0); err != nil {
+		if info, err := file.Stat(); err == nil && info.Size() < from {
+			from = 0 // somebody has cut it
+		}
+		if _, err := file.Seek(from, io.SeekStart); err != nil {
 			return err
 		}
-		if !matches(re, file) {
-			return fmt.Errorf("no line of its log matches %q", pattern)
+		found, passed := matches(re, file)
+		if from += passed; found {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("no line of its log matches %q", pattern)
 	}
 }

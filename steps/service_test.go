@@ -2,9 +2,7 @@ package steps
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"ecluse/saga"
+	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/proc"
 )
@@ -237,6 +236,136 @@ func TestAServiceThatHidesIsStopped(t *testing.T) {
 	}
 }
 
-var _ = errors.Is
-var _ = rand.Text
-var _ = filepath.Join
+func TestAServiceThatEndsSaysWhyItDid(t *testing.T) {
+	for name, test := range map[string]struct {
+		command string
+		want    []string
+	}{
+		"status":   {"echo first; echo the last words >&2; exit 3", []string{"service api", "exit status 3", "the last words"}},
+		"success":  {"exit 0", []string{"exit status 0"}},
+		"signal":   {"kill -9 $$", []string{"SIGKILL"}},
+		"no shell": {"exec /does/not/exist", []string{"exit status 127", "/does/not/exist"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ts := serviceOf(t, Service{Command: test.command})
+			mustSay(t, ts.do(t), test.want...)
+			mustSay(t, ts.verify(t), "not running")
+		})
+	}
+}
+
+func TestAServiceThatTakesNotItsPort(t *testing.T) {
+	t.Parallel()
+	elsewhere := freePort(t)
+	ts := serviceOf(t, Service{Command: serving(strconv.Itoa(elsewhere)), Ready: Ready{Timeout: within(2 * time.Second)}})
+	mustSay(t, ts.do(t), "not ready after 2s", fmt.Sprintf("port %d, not on %d", elsewhere, ts.s.Ports["api"]), "$PORT")
+}
+
+func TestAServiceThatIsNotReadyInTime(t *testing.T) {
+	for name, ready := range map[string]Ready{
+		"tcp": {TCP: true}, "http": {HTTP: "/"}, "log": {Log: "never"}, "command": {Command: "false"},
+		"one of two": {Log: "up", Command: "false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ready.Timeout = within(300 * time.Millisecond)
+			ts := serviceOf(t, Service{Command: "echo up; exec sleep 1000", Ready: ready})
+			mustSay(t, ts.do(t), "not ready after 300ms", "its last words: up")
+			ok(t, ts.runs("service:api", 0)()) // a failed attempt leaves nothing
+		})
+	}
+}
+
+func TestAServiceIsReady(t *testing.T) {
+	for name, ready := range map[string]Ready{
+		"by default": {}, "tcp": {TCP: true}, "http": {HTTP: "/health"}, "url": {HTTP: "http://127.0.0.1:${PORT}/"},
+		"log": {Log: "^serving [0-9]+$"}, "command": {Command: `test "$ECLUSE_API_PORT" = "$PORT"`},
+		"all": {TCP: true, HTTP: "/", Log: "serving", Command: "true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ready.Timeout = within(30 * time.Second)
+			ts := serviceOf(t, Service{Command: serving("$PORT"), Ready: ready})
+			ok(t, ts.do(t))
+			ok(t, ts.verify(t))
+			ok(t, ts.runs("service:api", 1)())
+		})
+	}
+}
+
+func TestAServiceWasKilled(t *testing.T) {
+	ts := serviceOf(t, Service{Command: "sleep 1000 & echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}})
+	ok(t, ts.do(t))
+	before := ts.process(t)
+	ok(t, before.Signal(syscall.SIGKILL))
+	ok(t, before.AwaitEnd(t.Context()))
+	if len(Dead(session.Session{Plan: ts.s.Plan, Progress: ts.progress()})) != 1 {
+		t.Error("nobody says that it is dead")
+	}
+	mustSay(t, ts.verify(t), "not running")
+	ts.build(t)
+	ok(t, ts.do(t))
+	ok(t, ts.verify(t))
+	ok(t, ts.runs("service:api", 2)()) // what the first had started is gone
+	if ts.process(t).ID == before.ID {
+		t.Error("the fact is of the first")
+	}
+}
+
+// progress is what the journal would have of the step.
+func (ts *trialStep) progress() saga.Progress {
+	p := saga.Progress{Steps: make([]saga.StepState, len(ts.s.Plan.Steps))}
+	p.Steps[ts.s.Plan.Index(ts.spec.Name)] = saga.StepState{Phase: saga.Done, Facts: ts.facts}
+	return p
+}
+
+func TestAllThatAServiceStartedIsStopped(t *testing.T) {
+	ts := serviceOf(t, Service{
+		Command: `(setsid sleep 1000 &); sh -c 'trap "" TERM; setsid sleep 1000 & sleep 1000' & setsid sh -c 'sleep 1000; :' & echo up; exec sleep 1000`,
+		Ready:   Ready{Log: "^up$"},
+	})
+	ok(t, ts.do(t))
+	for deadline := time.Now().Add(10 * time.Second); ts.runs("service:api", 7)() != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(ts.runs("service:api", 7)())
+		}
+	}
+	ok(t, ts.compensate(t))
+	ok(t, ts.runs("service:api", 0)())
+	ok(t, ts.compensate(t))
+}
+
+func TestWhatAServiceSees(t *testing.T) {
+	ts := serviceOf(t, Service{
+		Command: `echo "$A $B $C $D $ECLUSE_SLUG $ECLUSE_SESSION_ID $ECLUSE_STEP $PORT [$GIT_DIR] $(pwd) $PWD"; exec sleep 1000`,
+		Ready:   Ready{Log: `^\S+ `},
+	})
+	t.Setenv("GIT_DIR", "/hook")
+	t.Setenv("D", "machine")
+	ts.cfg.Env = map[string]string{"A": "table"}
+	ts.build(t)
+	for name, text := range map[string]string{
+		".env":       "A=env\nB=env\nC=env\nECLUSE_SESSION_ID=wrong\nPORT=1\n",
+		".env.local": "B=local\nC=local\n",
+		EnvFile:      fmt.Sprintf("C=ecluse\nPORT=%d\n", ts.s.Ports["api"]),
+	} {
+		ts.put(t, filepath.Join(ts.s.Worktree, name), text)
+	}
+	ok(t, ts.do(t))
+	data, err := os.ReadFile(ts.process(t).Log)
+	ok(t, err)
+	want := fmt.Sprintf("env local ecluse machine feat-x %s service:api %d [] %s %[3]s\n", ts.s.ID, ts.s.Ports["api"], ts.s.Worktree)
+	if string(data) != want {
+		t.Errorf("it sees %s, not %s", data, want)
+	}
+}
+
+func TestAPortThatIsTakenIsNoPlaceToStart(t *testing.T) {
+	ts := serviceOf(t, Service{Command: serving("$PORT"), Ready: Ready{TCP: true}})
+	defer listen(t, ts.s.Ports["api"]).Close()
+	err := ts.do(t)
+	mustSay(t, err, fmt.Sprintf("pid %d", os.Getpid()))
+	if !saga.IsPermanent(err) {
+		t.Error("it would be tried again")
+	}
+}
