@@ -43,8 +43,12 @@ func (e env) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return saga.Permanent(err)
 	}
-	repo, err := git.Open(ctx, s.Root)
+	ctx = patient(ctx, a)
+	repo, err := openRepo(ctx, s)
 	if err != nil {
+		return err
+	}
+	if err := e.own(ctx, repo, a); err != nil {
 		return err
 	}
 	if err := repo.Exclude(ctx, "/"+EnvFile); err != nil {
@@ -54,6 +58,25 @@ func (e env) Do(ctx context.Context, a *saga.Attempt) error {
 		return err
 	}
 	return dotenv.Write(filepath.Join(s.Worktree, EnvFile), vars)
+}
+
+// own refuses an [EnvFile] that somebody committed: writing to it would change
+// their file. That it will be written is noted, so that only then it is removed.
+func (e env) own(ctx context.Context, repo git.Repo, a *saga.Attempt) error {
+	s := e.Session()
+	tracked, err := repo.Tracked(ctx, s.Worktree, EnvFile)
+	if err != nil {
+		return err
+	}
+	if tracked {
+		return saga.Permanent(fmt.Errorf("%s is committed on branch %s, and ecluse writes a file of that name; take it out with: git -C %s rm --cached %[1]s, and commit that on the branch",
+			EnvFile, s.Branch, git.Quote(s.Root)))
+	}
+	written := false
+	if _, err := a.Load("written", &written); err != nil || written {
+		return err
+	}
+	return a.Save("written", true)
 }
 
 // inherit makes the links and copies. What it makes it notes before: what was
@@ -149,8 +172,15 @@ func (e env) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if _, err := a.Load("made", &made); err != nil {
 		return err
 	}
-	if _, err := os.Stat(s.Worktree); errors.Is(err, fs.ErrNotExist) {
+	if info, err := os.Lstat(s.Worktree); gone(s.Worktree) || err == nil && !info.IsDir() {
 		return nil // all of it went with the worktree
+	}
+	// A copy may have become a mount, and would be emptied on the other side.
+	if err := git.CheckMounts(s.Worktree); err != nil {
+		return hopeless(err)
+	}
+	if gone(s.Repo) {
+		return dotenv.Remove(filepath.Join(s.Worktree, EnvFile))
 	}
 	h, err := openHeritage(s)
 	if err != nil {
@@ -162,24 +192,30 @@ func (e env) Compensate(ctx context.Context, a *saga.Attempt) error {
 			return fmt.Errorf("remove inherited %s: %w", name, err)
 		}
 	}
-	if err := dotenv.Remove(filepath.Join(s.Worktree, EnvFile)); err != nil {
-		return err
-	}
-	return e.giveBack(ctx)
+	return e.removeFile(ctx, a)
 }
 
-// giveBack puts back an EnvFile that somebody committed: without it the worktree
-// would seem to have work that is to be saved.
-func (e env) giveBack(ctx context.Context) error {
+// removeFile removes [EnvFile]. One that somebody committed since is put back:
+// without it the worktree would seem to have work that is to be saved. One that
+// was there before is left.
+func (e env) removeFile(ctx context.Context, a *saga.Attempt) error {
 	s := e.Session()
-	repo, err := git.Open(ctx, s.Root)
+	repo, err := openRepo(ctx, s)
 	if err != nil {
 		return err
 	}
+	written := false
+	if _, err := a.Load("written", &written); err != nil {
+		return err
+	}
+	// A worktree that is damaged is for its own step to judge.
 	tracked, err := repo.Tracked(ctx, s.Worktree, EnvFile)
-	if err != nil || !tracked {
-		// A worktree that is damaged is for its own step to judge.
+	tracked = tracked && err == nil
+	if ctx.Err() != nil || tracked && !written {
 		return ctx.Err()
+	}
+	if err := dotenv.Remove(filepath.Join(s.Worktree, EnvFile)); err != nil || !tracked {
+		return err
 	}
 	return repo.GiveBack(ctx, s.Worktree, EnvFile)
 }

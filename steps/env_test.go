@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"ecluse/saga"
 	"ecluse/steps/config"
 	"ecluse/steps/dotenv"
+	"ecluse/steps/git"
 )
 
 // newEnvRig is a session whose worktree is made.
@@ -111,19 +113,53 @@ func TestEnvFile(t *testing.T) {
 	}
 }
 
-// TestEnvFileCommitted: somebody committed the file; down has no work to save.
+// TestEnvFileCommitted: a committed file is not written to, nor removed; down has
+// no work to save. One that was committed after it was written is put back.
 func TestEnvFileCommitted(t *testing.T) {
-	r := newEnvRig(t)
-	r.put(t, r.s.Worktree, EnvFile, "OLD=1\n")
-	r.git(t, r.s.Worktree, "add", "-f", EnvFile)
-	r.git(t, r.s.Worktree, "commit", "-qm", "oops")
+	for _, later := range []bool{false, true} {
+		r := newEnvRig(t)
+		step := newEnv(r.Target, saga.Spec{})
+		if later {
+			ok(t, r.do(t, step))
+		} else {
+			r.put(t, r.s.Worktree, EnvFile, "OLD=1\n")
+		}
+		r.git(t, r.s.Worktree, "add", "-f", EnvFile)
+		r.git(t, r.s.Worktree, "commit", "-qm", "oops")
+		if err := r.do(t, step); !saga.IsPermanent(err) {
+			t.Errorf("written to: %v", err)
+		}
+		if !later {
+			r.put(t, r.s.Worktree, EnvFile, "MINE=1\n")
+		}
+		ok(t, r.compensate(t, step))
+		status := r.git(t, r.s.Worktree, "status", "--porcelain")
+		if later && status != "" || !later && !strings.HasPrefix(status, "M") {
+			t.Errorf("status: %s", status)
+		}
+	}
+}
+
+// TestEnvMount: a copy in whose place something is mounted is not emptied.
+func TestEnvMount(t *testing.T) {
+	r := newEnvRig(t, Inherit{File: "modules", Mode: "copy"})
+	r.put(t, r.s.Root, "modules/precious", "x")
 	step := newEnv(r.Target, saga.Spec{})
 	ok(t, r.do(t, step))
-	ok(t, r.verify(t, step))
-	ok(t, r.compensate(t, step))
-	if status := r.git(t, r.s.Worktree, "status", "--porcelain"); status != "" {
-		t.Errorf("not clean: %s", status)
+	at := filepath.Join(r.s.Worktree, "modules")
+	if err := unix.Mount(filepath.Join(r.s.Root, "modules"), at, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("mount: %v", err)
 	}
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+	var mount *git.MountError
+	if err := r.compensate(t, step); !errors.As(err, &mount) || !saga.IsPermanent(err) {
+		t.Errorf("%v", err)
+	}
+	if !exists(filepath.Join(r.s.Root, "modules/precious")) {
+		t.Fatal("removed")
+	}
+	ok(t, unix.Unmount(at, 0))
+	ok(t, r.compensate(t, step))
 }
 
 // TestInherit is the table of what is made of what, and what is left of it.

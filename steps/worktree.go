@@ -33,6 +33,12 @@ type worktreeFact struct {
 	// Finished is saved after the worktree was whole. From then on what is in
 	// it may be the user's, whatever state it is in.
 	Finished bool `json:"finished,omitempty"`
+	// Identity is the git package's, saved with Finished: by it the worktree is
+	// found when the user moved it.
+	Identity string `json:"identity,omitempty"`
+	// Removing is saved before the first file is removed, and after the work
+	// was saved. From then on what is left is a ruin.
+	Removing *removal `json:"removing,omitempty"`
 }
 
 func planWorktree(p *planner) {
@@ -49,7 +55,8 @@ func newWorktree(t *Target, _ saga.Spec) saga.Step { return worktree{t} }
 // Do makes the worktree, or finishes one that was half made.
 func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 	s := w.Session()
-	repo, err := git.Open(ctx, s.Root)
+	ctx = patient(ctx, a)
+	repo, err := openRepo(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -57,6 +64,11 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 	known, err := a.Load("worktree", &fact)
 	if err != nil {
 		return err
+	}
+	if fact.Removing != nil {
+		if err := w.finishRemoval(ctx, repo, &fact, a); err != nil {
+			return err
+		}
 	}
 	if !known {
 		if fact, err = w.decide(ctx, repo); err != nil {
@@ -76,23 +88,30 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 	if !fact.Made {
 		return repo.Whole(ctx, s.Worktree, "")
 	}
-	if err := w.make(ctx, repo, fact, known); err != nil || fact.Finished {
+	if err := w.make(ctx, repo, fact, known, a); err != nil {
 		return err
 	}
-	if fact.Resolution.Kind == git.KindRemote {
+	identity, err := repo.Identity(s.Worktree)
+	if err != nil || fact.Finished && identity == fact.Identity {
+		return err
+	}
+	if fact.Resolution.Kind == git.KindRemote && !fact.Finished {
 		// Without an upstream the worktree is as good.
 		if err := repo.Track(ctx, s.Branch); err != nil {
 			a.Warn("%v", err)
 		}
 	}
-	fact.Finished = true
+	fact.Finished, fact.Identity = true, identity
 	return a.Save("worktree", fact)
 }
 
 // make makes the worktree if it is not whole. An earlier attempt may have left a
 // part of it, and the branch; the user may have removed it, or be working in it.
-func (w worktree) make(ctx context.Context, repo git.Repo, fact worktreeFact, known bool) error {
+func (w worktree) make(ctx context.Context, repo git.Repo, fact worktreeFact, known bool, a *saga.Attempt) error {
 	s := w.Session()
+	if err := git.CheckPlace(s.Worktree); err != nil {
+		return saga.Permanent(err)
+	}
 	err := repo.Whole(ctx, s.Worktree, "")
 	switch {
 	case err == nil:
@@ -101,9 +120,19 @@ func (w worktree) make(ctx context.Context, repo git.Repo, fact worktreeFact, kn
 		return err
 	case fact.Finished && occupied(s.Worktree):
 		// It was whole once: nothing in it is ours to throw away.
-		return saga.Permanent(fmt.Errorf("%w; or remove it with: ecluse down --delete-worktree %s", err, s.Slug))
+		return saga.Permanent(w.advise(err))
 	}
-	if _, err := repo.Remove(ctx, s.Worktree, git.RemoveOptions{Remnant: known && !fact.Finished}); err != nil {
+	if err := w.missing(repo, fact, a); err != nil {
+		return err
+	}
+	_, err = repo.Remove(ctx, s.Worktree, git.RemoveOptions{
+		Remnant: known && !fact.Finished,
+		Begin: func() error {
+			_, err := w.saveWork(ctx, repo, known && !fact.Finished, a)
+			return err
+		},
+	})
+	if err != nil {
 		return fmt.Errorf("clear the place of the worktree: %w", err)
 	}
 	res := fact.Resolution
@@ -113,6 +142,15 @@ func (w worktree) make(ctx context.Context, repo git.Repo, fact worktreeFact, kn
 		}
 	}
 	return repo.Add(ctx, s.Worktree, res)
+}
+
+// advise adds what can be done about a worktree that was whole and is not.
+func (w worktree) advise(err error) error {
+	s := w.Session()
+	if errors.Is(err, git.ErrDamaged) {
+		return fmt.Errorf("%w; remove it, its work saved, with: ecluse down --delete-worktree %s", err, s.Slug)
+	}
+	return fmt.Errorf("%s is not the session's worktree any more (%w); move it away", s.Worktree, err)
 }
 
 // again is what a worktree is made from when it is made once more: the branch may
@@ -132,6 +170,9 @@ func (w worktree) again(ctx context.Context, repo git.Repo, first git.Resolution
 // else at the path is in the way.
 func (w worktree) decide(ctx context.Context, repo git.Repo) (worktreeFact, error) {
 	s := w.Session()
+	if err := git.CheckPlace(s.Worktree); err != nil {
+		return worktreeFact{}, err
+	}
 	err := repo.Whole(ctx, s.Worktree, s.Branch)
 	switch {
 	case err == nil:
@@ -175,89 +216,12 @@ func (w worktree) Verify(ctx context.Context, a *saga.Attempt) error {
 	if !known || fact.Made && !fact.Finished {
 		return fmt.Errorf("worktree %s was not finished", s.Worktree)
 	}
-	repo, err := git.Open(ctx, s.Root)
+	if fact.Removing.of(s.Worktree) {
+		return fmt.Errorf("the removal of worktree %s had begun", s.Worktree)
+	}
+	repo, err := openRepo(ctx, s)
 	if err != nil {
 		return err
 	}
 	return repo.Whole(ctx, s.Worktree, "")
-}
-
-// Compensate removes what Do made. Work that was not committed is saved first.
-func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
-	var fact worktreeFact
-	known, err := a.Load("worktree", &fact)
-	if err != nil || !known {
-		return err
-	}
-	if !fact.Made && !w.Options().DeleteWorktree {
-		return nil
-	}
-	s := w.Session()
-	repo, err := git.Open(ctx, s.Root)
-	if err != nil {
-		return err
-	}
-	if err := w.saveWork(ctx, repo, fact, a); err != nil {
-		return hopeless(err)
-	}
-	remnant := fact.Made && !fact.Finished
-	if _, err := repo.Remove(ctx, s.Worktree, git.RemoveOptions{Remnant: remnant}); err != nil {
-		return hopeless(err)
-	}
-	w.removeParents()
-	if !fact.BranchMade {
-		return nil
-	}
-	deleted, err := repo.DeleteBranch(ctx, s.Branch, fact.Resolution.Base)
-	if err == nil && !deleted {
-		a.Report("branch %s has commits or is in use, and stays", s.Branch)
-	}
-	return err
-}
-
-// hopeless marks the errors that only the user can help.
-func hopeless(err error) error {
-	var locked *git.LockedError
-	if errors.As(err, &locked) || errors.Is(err, git.ErrForeign) || errors.Is(err, git.ErrNested) {
-		return saga.Permanent(err)
-	}
-	return err
-}
-
-// removeParents removes the folders of worktrees inside the main one that are
-// empty now. Another session may make one anew at the same moment; git.Add
-// tries again then.
-func (w worktree) removeParents() {
-	s := w.Session()
-	for dir := filepath.Dir(s.Worktree); ; dir = filepath.Dir(dir) {
-		rel, err := filepath.Rel(s.Root, dir)
-		if err != nil || rel == "." || !filepath.IsLocal(rel) || os.Remove(dir) != nil {
-			return
-		}
-	}
-}
-
-// saveWork puts what is not committed where it can be brought back from.
-func (w worktree) saveWork(ctx context.Context, repo git.Repo, fact worktreeFact, a *saga.Attempt) error {
-	s := w.Session()
-	if !occupied(s.Worktree) {
-		return nil
-	}
-	err := repo.Whole(ctx, s.Worktree, "")
-	if errors.Is(err, git.ErrHalfMade) || fact.Made && !fact.Finished && err != nil {
-		return nil // nobody has worked in it
-	}
-	dirty, err := repo.Dirty(ctx, s.Worktree)
-	if err != nil || !dirty {
-		return err
-	}
-	trash, err := repo.SaveTrash(ctx, s.Worktree, s.Slug, time.Now())
-	if err != nil {
-		return err
-	}
-	if err := a.Save("trash", trash); err != nil {
-		return err
-	}
-	a.Warn("uncommitted work was saved as %s; bring it back with: %s", trash.Ref, trash.Command)
-	return nil
 }

@@ -3,6 +3,8 @@ package git
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"ecluse/steps/run"
@@ -87,6 +89,29 @@ func (e *CheckedOutError) Error() string {
 	return fmt.Sprintf("branch %s is checked out in %s; free it with: git -C %s switch --detach",
 		e.Branch, e.Path, shellQuote(e.Path))
 }
+
+// CheckPlace says what is in the way where a worktree should be: a file, or a file
+// where a directory on the way should be. A link at the place itself is in the way
+// too.
+func CheckPlace(path string) error {
+	for at := place(path); ; at = filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return fmt.Errorf("%s, no directory, is in the way of worktree %s: %s; move it away", kindOf(info), path, at)
+		case err == nil || !absent(err) || at == filepath.Dir(at):
+			return nil
+		}
+	}
+}
+
+// RemoveCommand is the command by which the user removes a worktree.
+func (r Repo) RemoveCommand(path string) string {
+	return fmt.Sprintf("git -C %s worktree remove %s", shellQuote(r.Root), shellQuote(path))
+}
+
+// Quote writes text so that a shell reads it as one word.
+func Quote(text string) string { return shellQuote(text) }
 
 // shellQuote writes text so that a shell reads it as one word.
 func shellQuote(text string) string {

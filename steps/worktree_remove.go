@@ -1,0 +1,249 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps/git"
+)
+
+// removal is what is known of a removal that has begun.
+type removal struct {
+	// Inode of the directory: what is put in its place later is another's.
+	Inode uint64 `json:"inode,omitempty"`
+	// At is when it began: what was written after that was not saved.
+	At time.Time `json:"at"`
+	// Trash is the work that was saved before, if there was any.
+	Trash *git.Trash `json:"trash,omitempty"`
+}
+
+// of reports whether what is at path is what was being removed.
+func (r *removal) of(path string) bool {
+	return r != nil && r.Inode != 0 && r.Inode == inode(path)
+}
+
+// inode of what is at path; 0 if nothing is.
+func inode(path string) uint64 {
+	var info unix.Stat_t
+	if unix.Lstat(path, &info) != nil {
+		return 0
+	}
+	return info.Ino
+}
+
+// Compensate removes what Do made. Work that was not committed is saved first.
+func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
+	var fact worktreeFact
+	known, err := a.Load("worktree", &fact)
+	if err != nil || !known {
+		return err
+	}
+	if !fact.Made && !w.Options().DeleteWorktree {
+		return nil
+	}
+	s := w.Session()
+	if gone(s.Repo) {
+		w.orphaned(a)
+		return nil
+	}
+	ctx = patient(ctx, a)
+	repo, err := openRepo(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := w.remove(ctx, repo, &fact, a); err != nil {
+		return hopeless(err)
+	}
+	w.removeParents()
+	if !fact.BranchMade {
+		return nil
+	}
+	deleted, err := repo.DeleteBranch(ctx, s.Branch, fact.Resolution.Base)
+	if err == nil && !deleted {
+		a.Report("branch %s has commits or is in use, and stays", s.Branch)
+	}
+	return hopeless(err)
+}
+
+// remove removes the worktree. That the removal has begun is noted when nothing
+// speaks against it any more, so that what a removal that was cut off left is
+// known to be saved, and ours to remove.
+func (w worktree) remove(ctx context.Context, repo git.Repo, fact *worktreeFact, a *saga.Attempt) error {
+	s := w.Session()
+	ruin := fact.Removing.of(s.Worktree)
+	if fact.Removing == nil {
+		if err := w.missing(repo, *fact, a); err != nil {
+			return err
+		}
+	} else if t := fact.Removing.Trash; t != nil {
+		warnOfTrash(a, *t) // whoever began may not have been heard
+	}
+	saved := ruin || fact.Removing != nil && !exists(s.Worktree)
+	unfinished := fact.Made && !fact.Finished
+	_, err := repo.Remove(ctx, s.Worktree, git.RemoveOptions{
+		Remnant: ruin || unfinished,
+		Begin: func() error {
+			if saved && !written(s.Worktree, fact.Removing.At) {
+				return nil
+			}
+			begun := time.Now()
+			trash, err := w.saveWork(ctx, repo, unfinished, a)
+			if err != nil {
+				return err
+			}
+			if trash == nil && fact.Removing != nil {
+				trash = fact.Removing.Trash
+			}
+			fact.Removing = &removal{Inode: inode(s.Worktree), At: begun, Trash: trash}
+			return a.Save("worktree", *fact)
+		},
+	})
+	return err
+}
+
+// finishRemoval ends a removal that had begun, before the worktree is made anew. If
+// something else is in the place by now, that is not touched.
+func (w worktree) finishRemoval(ctx context.Context, repo git.Repo, fact *worktreeFact, a *saga.Attempt) error {
+	s := w.Session()
+	ruin := fact.Removing.of(s.Worktree)
+	if ruin || !exists(s.Worktree) {
+		if err := w.remove(ctx, repo, fact, a); err != nil {
+			return hopeless(fmt.Errorf("finish the removal that had begun: %w", err))
+		}
+		fact.Finished = false
+	}
+	fact.Removing = nil
+	return a.Save("worktree", *fact)
+}
+
+// written reports whether a file in a ruin was written after a time: somebody went
+// on working in it.
+func written(path string, after time.Time) bool {
+	found := false
+	_ = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil // what cannot be read, the removal tells of
+		}
+		if info, err := d.Info(); err == nil && info.ModTime().After(after) {
+			found = true
+			return filepath.SkipAll
+		}
+		return nil
+	})
+	return found
+}
+
+// missing tells of a worktree that is not where it should be: the user moved it,
+// or its directory is gone. One that was moved is left, and so is its branch: who
+// moves it out of the session wants it, and it can be removed with one command.
+func (w worktree) missing(repo git.Repo, fact worktreeFact, a *saga.Attempt) error {
+	s := w.Session()
+	if exists(s.Worktree) || fact.Made && !fact.Finished {
+		return nil
+	}
+	to, err := repo.Moved(s.Worktree, fact.Identity, s.Branch)
+	if err != nil {
+		return err
+	}
+	if to == "" {
+		a.Warn("worktree %s is gone, and ecluse did not remove it; files that were only there cannot be saved", s.Worktree)
+		return nil
+	}
+	a.Warn("the worktree was moved to %s and stays there, with what is checked out in it; remove it with: %s", to, repo.RemoveCommand(to))
+	return nil
+}
+
+// orphaned is the end of a worktree whose repository is gone.
+func (w worktree) orphaned(a *saga.Attempt) {
+	s := w.Session()
+	if !exists(s.Worktree) {
+		return
+	}
+	a.Warn("repository %s is gone, so the work in %s cannot be saved; it stays, remove it yourself when you do not need it", s.Repo, s.Worktree)
+}
+
+// gone reports whether nothing is at path.
+func gone(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+}
+
+// patient tells onlookers what git waits for.
+func patient(ctx context.Context, a *saga.Attempt) context.Context {
+	return git.Patient(ctx, func(text string) { a.Report("%s", text) })
+}
+
+// openRepo opens the session's repository. Where that is gone, git would take
+// another one, in a folder above.
+func openRepo(ctx context.Context, s session.Session) (git.Repo, error) {
+	repo, err := git.Open(ctx, s.Root)
+	if err == nil && repo.CommonDir != s.Repo {
+		err = saga.Permanent(fmt.Errorf("%s belongs to the repository %s, and the session to %s, which was moved or removed; put it back", s.Root, repo.CommonDir, s.Repo))
+	}
+	return repo, err
+}
+
+// hopeless marks the errors that only the user can help.
+func hopeless(err error) error {
+	var locked *git.LockedError
+	var mount *git.MountError
+	var busy *git.BusyError
+	var stuck *git.UndeletableError
+	switch {
+	case errors.As(err, &locked), errors.As(err, &mount), errors.As(err, &busy), errors.Is(err, git.ErrForeign), errors.Is(err, git.ErrNested),
+		errors.As(err, &stuck) && stuck.Lasting():
+		return saga.Permanent(err)
+	}
+	return err
+}
+
+// removeParents removes the folders of worktrees inside the main one that are
+// empty now. Another session may make one anew at the same moment; git.Add
+// tries again then.
+func (w worktree) removeParents() {
+	s := w.Session()
+	for dir := filepath.Dir(s.Worktree); ; dir = filepath.Dir(dir) {
+		rel, err := filepath.Rel(s.Root, dir)
+		if err != nil || rel == "." || !filepath.IsLocal(rel) || unix.Rmdir(dir) != nil {
+			return
+		}
+	}
+}
+
+// saveWork puts what is not committed where it can be brought back from, and what
+// the repository remembers of a worktree whose directory is gone. Nobody has worked
+// in one that was never finished.
+func (w worktree) saveWork(ctx context.Context, repo git.Repo, unfinished bool, a *saga.Attempt) (*git.Trash, error) {
+	s := w.Session()
+	err := repo.Whole(ctx, s.Worktree, "")
+	if errors.Is(err, git.ErrHalfMade) || unfinished && err != nil && occupied(s.Worktree) {
+		return nil, nil
+	}
+	dirty, err := repo.Dirty(ctx, s.Worktree)
+	if err != nil || !dirty {
+		return nil, err
+	}
+	trash, err := repo.SaveTrash(ctx, s.Worktree, s.Slug, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Save("trash", trash); err != nil {
+		return nil, err
+	}
+	warnOfTrash(a, trash)
+	return &trash, nil
+}
+
+// warnOfTrash tells where work was saved.
+func warnOfTrash(a *saga.Attempt, trash git.Trash) {
+	a.Warn("uncommitted work was saved as %s; bring it back with: %s", trash.Ref, trash.Command)
+}
