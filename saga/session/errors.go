@@ -101,10 +101,23 @@ type RunError struct {
 	Session Session
 }
 
-// Error says what failed and in which state the session is now.
+// Error says what the run came to, then at which step and why. The cause stands
+// last: it may be the output of a program.
 func (e *RunError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", e.Verb, e.Key.Slug)
+	switch {
+	case errors.Is(e.End, ErrRolledBack) && e.State == fsm.Absent:
+		b.WriteString(": everything was rolled back")
+	case errors.Is(e.End, ErrRolledBack), e.reverted():
+		fmt.Fprintf(&b, ": what this run did was rolled back, and the session is %s", e.State)
+	case errors.Is(e.End, ErrInterrupted):
+		fmt.Fprintf(&b, ": interrupted, the session is %s", e.State)
+	case len(e.Left) > 0:
+		fmt.Fprintf(&b, ": failed, left behind: %s", strings.Join(e.Left, ", "))
+	default:
+		b.WriteString(": failed")
+	}
 	if e.Failure.Step != "" {
 		fmt.Fprintf(&b, ": step %s", e.Failure.Step)
 	}
@@ -113,14 +126,6 @@ func (e *RunError) Error() string {
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
-	}
-	switch {
-	case errors.Is(e.End, ErrRolledBack) && e.State == fsm.Absent:
-		b.WriteString("; everything was rolled back")
-	case errors.Is(e.End, ErrRolledBack), e.reverted():
-		fmt.Fprintf(&b, "; what this run did was rolled back and the session is %s", e.State)
-	case len(e.Left) > 0:
-		fmt.Fprintf(&b, "; left behind: %s", strings.Join(e.Left, ", "))
 	}
 	return b.String()
 }

@@ -47,8 +47,7 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 			return seen, done, err
 		}
 		if seen.State != fsm.Absent && req.Branch != "" && seen.Branch != req.Branch {
-			return seen, done, say(ErrTaken, "slug %s belongs to branch %s, not %s; end it with `ecluse down %s` or give this branch another name",
-				req.Slug, seen.Branch, req.Branch, req.Slug)
+			return seen, done, Taken(seen, req.Branch)
 		}
 		s, again, err := m.upOnce(stops, req, seen, lost)
 		done = done || s.Epoch != seen.Epoch
@@ -165,4 +164,11 @@ func (m *Manager) otherSlot(all []Session, req UpRequest, lowest, lost int) int 
 		free = append(free, next)
 	}
 	return free[rand.IntN(len(free))]
+}
+
+// Taken is the refusal to use the slug of a session for another branch. It wraps
+// [ErrTaken].
+func Taken(s Session, branch string) error {
+	return say(ErrTaken, "slug %s belongs to branch %s, not %s; end it with `ecluse down %s` or give this branch another name",
+		s.Slug, s.Branch, branch, s.Slug)
 }
