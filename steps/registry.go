@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -94,6 +95,13 @@ func Settings(cfg Config) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encode the configuration: %w", err)
 	}
 	return data, nil
+}
+
+// Same reports whether two configurations ask for the same.
+func (c Config) Same(other Config) bool {
+	one, err1 := Settings(c)
+	two, err2 := Settings(other)
+	return err1 == nil && err2 == nil && bytes.Equal(one, two)
 }
 
 // ConfigOf is the configuration that a session was made from.
