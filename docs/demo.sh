@@ -53,7 +53,7 @@ if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
 services:
   store:
     image: $image
-    environment: {PORT: "80", ECLUSE_SLUG: "the container"}
+    environment: {PORT: "80", ECLUSE_SLUG: "the container of \${ECLUSE_SLUG}", ECLUSE_SLOT: "\${ECLUSE_SLOT}"}
     ports: ["7080:80"]
     volumes: ["data:/data"]
     healthcheck: {test: ["CMD", "/web", "check"], interval: 1s}

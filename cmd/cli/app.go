@@ -200,10 +200,11 @@ func (a *app) find(ctx context.Context, args []string) (session.Session, error) 
 		}
 		return s, err
 	}
-	if err := session.CheckSlug(args[0]); err != nil {
+	slug, err := session.Slug(args[0]) // the branch will do as well
+	if err != nil {
 		return session.Session{}, err
 	}
-	key := session.Key{Repo: repo, Slug: args[0]}
+	key := session.Key{Repo: repo, Slug: slug}
 	s, err := st.Get(key)
 	if errors.Is(err, session.ErrNotFound) {
 		return session.Session{Key: key}, notFound{key.Slug}

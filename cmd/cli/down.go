@@ -32,7 +32,7 @@ stays, unless --delete-worktree is given.`,
 		RunE: func(_ *cobra.Command, args []string) error { return a.down(o, args) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.KeepWorktree, "keep-worktree", false, "stop everything, but keep the worktree, the slot and the ports")
+	f.BoolVar(&o.KeepWorktree, "keep-worktree", false, "stop everything, but keep the worktree, the slot and the ports; the data of containers goes, unless --keep-volumes is given, too")
 	f.BoolVar(&o.DeleteWorktree, "delete-worktree", false, "remove the worktree even if it was there before the session")
 	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the session's containers")
 	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
@@ -80,6 +80,9 @@ func (a *app) down(o downOptions, args []string) error {
 	}
 	if s.State == fsm.Stopped {
 		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
+	}
+	if !exists(a.dir) {
+		return a.print("%s is down, and the directory that you are in is gone: cd %s\n", s.Slug, s.Root)
 	}
 	return a.print("%s is down\n", s.Slug)
 }

@@ -18,7 +18,7 @@ func newEnv(a *app) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := a.active(args)
-			if err != nil {
+			if err != nil && s.State != fsm.Failed { // what failed is kept to be looked at
 				return err
 			}
 			env, err := environment(s)

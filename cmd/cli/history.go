@@ -33,10 +33,9 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 	}
 	filter := store.Filter{Limit: limit}
 	if len(args) > 0 {
-		if err := session.CheckSlug(args[0]); err != nil {
+		if filter.Slug, err = session.Slug(args[0]); err != nil {
 			return err
 		}
-		filter.Slug = args[0]
 	}
 	if !all {
 		if filter.Repo, err = a.commonDir(cmd.Context(), st); err != nil {
@@ -46,6 +45,9 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 	entries, err := st.History(filter)
 	if err != nil {
 		return err
+	}
+	if len(entries) == 0 && filter.Slug != "" {
+		return hinted{stateError{"there never was a session " + filter.Slug, session.ErrNotFound}, "ecluse history"}
 	}
 	if a.json {
 		if entries == nil {

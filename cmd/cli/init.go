@@ -71,5 +71,5 @@ func (a *app) init(o initOptions) error {
 	if a.json {
 		return writeJSON(a.Stdout, result)
 	}
-	return a.print("wrote %s: mode %s (%s)\nnext: ecluse up BRANCH\n", result.Path, result.Mode, result.Why)
+	return a.print("wrote %s: mode %s (%s)\nnext: describe what runs under [[services]], commit the file, then: ecluse up BRANCH\n", result.Path, result.Mode, result.Why)
 }

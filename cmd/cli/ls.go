@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,7 +111,8 @@ func styleOf(v sessionView) display.Style {
 // watch shows the list again and again: in place on a terminal, else whenever it
 // has changed.
 func (a *app) watch(all bool) error {
-	stops := a.listen()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	var last []byte
@@ -132,7 +136,7 @@ func (a *app) watch(all bool) error {
 		}
 		select {
 		case <-ticker.C:
-		case <-stops.Soft.Done():
+		case <-ctx.Done():
 			return nil
 		}
 	}

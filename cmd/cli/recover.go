@@ -188,6 +188,18 @@ var ways = map[session.EventKind]string{
 	session.ClaimDown: "finish taking it down", session.ClaimRollback: "roll it back",
 }
 
+// done says what was done to a session that is in a state now.
+func done(state fsm.State) string {
+	switch state {
+	case fsm.Active:
+		return "brought up"
+	case fsm.Stopped:
+		return "stopped"
+	default:
+		return "taken down"
+	}
+}
+
 // recoverAll finishes sessions side by side.
 func (a *app) recoverAll(work []session.RecoverRequest, results []*recovered) error {
 	a.several = len(work) > 1
@@ -205,6 +217,9 @@ func (a *app) recoverAll(work []session.RecoverRequest, results []*recovered) er
 			wg.Go(func() {
 				s, err := m.Recover(stops, req)
 				r.err, r.Done = err, err == nil
+				if r.Done {
+					r.Does = done(s.State)
+				}
 				if s.State != "" {
 					r.State = string(s.State)
 				}

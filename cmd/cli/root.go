@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,8 +39,9 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use: "ecluse", Short: "isolated development environments for one repository", Long: about,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version: versionOf().Version,
+		Args:    unknownCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.setUp()
 		},
@@ -48,7 +51,7 @@ func newRoot(a *app) *cobra.Command {
 	a.mode = display.Auto
 	flags.Var(&a.mode, "progress", "how progress is shown")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress, only warnings and errors")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show what the steps say in full")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show the time of each line of progress, and every message")
 	flags.StringVarP(&a.dir, "directory", "C", ".", "work as if started in `DIR`")
 	root.AddGroup(
 		&cobra.Group{ID: groupLife, Title: "Sessions:"},
@@ -68,6 +71,19 @@ func newRoot(a *app) *cobra.Command {
 	root.SetErr(a.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+// unknownCommand refuses what is no command, and says what may have been meant.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	meant := ""
+	if list := cmd.SuggestionsFor(args[0]); len(list) > 0 {
+		meant = "; did you mean " + strings.Join(list, " or ") + "?"
+	}
+	return fmt.Errorf("there is no command %s%s", args[0], meant)
 }
 
 // once notes that the command line was understood, before the command runs.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
@@ -24,6 +25,8 @@ type upOptions struct {
 	dryRun    bool
 	onFailure string
 	wait      time.Duration
+	// keepSaid: --on-failure was given.
+	keepSaid bool
 }
 
 func newUp(a *app) *cobra.Command {
@@ -37,12 +40,17 @@ With a session that exists already, up makes what is missing, and only that: it
 resumes an up that was cut off at the step where it was, repairs an active
 session whose services have died, and does nothing at all when all is well.
 Without BRANCH it is the session in whose worktree you are; in a worktree of
-your own it is that worktree, which the session adopts.`,
+your own it is that worktree, which the session adopts.
+
+A session keeps the .ecluse.toml that it was made from until it is taken down.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.up(o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.keepSaid = cmd.Flags().Changed("on-failure")
+			return a.up(o, args)
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", "", "where a new branch begins: `REF` (default HEAD)")
+	f.StringVar(&o.from, "from", "", "where a new branch begins: `REF`, seen from where you are (default HEAD of the main worktree)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan, and how each step would be compensated; change nothing")
 	f.StringVar(&o.onFailure, "on-failure", "rollback", "what a failed up leaves: rollback (nothing) or keep (everything, to look at)")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another command that works on the session")
@@ -79,13 +87,16 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	target.from = o.from
+	if target.from, err = a.begin(ctx, repo, target, o.from); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return a.showPlan(ctx, repo, cfg, target)
 	}
 	stops := a.listen()
-	for _, warning := range cfg.Warnings() {
-		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: warning})
+	keep, err := a.advise(cfg, target, o)
+	if err != nil {
+		return err
 	}
 	m, err := a.manager()
 	if err != nil {
@@ -93,7 +104,7 @@ func (a *app) up(o upOptions, args []string) error {
 	}
 	s, changed, err := m.Up(stops, session.UpRequest{
 		Key: target.key, Branch: target.branch, MaxSlots: cfg.MaxSlots, Wait: o.wait,
-		Options: session.Options{KeepOnFailure: o.onFailure == "keep"},
+		Options: session.Options{KeepOnFailure: keep},
 		New: func(ctx context.Context, slot int) (session.Session, []session.Want, error) {
 			return draft(ctx, repo, cfg, target, slot)
 		},
@@ -102,6 +113,51 @@ func (a *app) up(o upOptions, args []string) error {
 		return err
 	}
 	return a.showUp(s, changed)
+}
+
+// begin is the commit that --from means, as it is seen from where the command is
+// run: HEAD is that of the worktree there.
+func (a *app) begin(ctx context.Context, repo git.Repo, t upTarget, from string) (string, error) {
+	if from == "" {
+		return "", nil
+	}
+	there := git.Repo{CommonDir: repo.CommonDir, Root: a.dir}
+	res, err := there.Resolve(ctx, t.branch, from)
+	switch {
+	case t.branch == "" || err == nil && res.Kind != git.KindNew:
+		return "", usagef("--from says where a new branch begins, and there is one already; leave it out")
+	case err != nil:
+		return "", err
+	}
+	return res.Base, nil
+}
+
+// advise warns of what the user may not expect: of a new session all that is odd
+// about the configuration, of another one that it keeps the one it has. It also
+// tells whether a failure is to leave everything: a session that was left so keeps
+// to it until told otherwise.
+func (a *app) advise(cfg steps.Config, t upTarget, o upOptions) (keep bool, err error) {
+	warn := func(format string, args ...any) {
+		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: fmt.Sprintf(format, args...)})
+	}
+	keep = o.onFailure == "keep"
+	s, err := a.store.Get(t.key)
+	if errors.Is(err, session.ErrNotFound) {
+		for _, warning := range cfg.Warnings() {
+			warn("%s", warning)
+		}
+		return keep, nil
+	}
+	if err != nil {
+		return keep, err
+	}
+	if s.State == fsm.Failed && !o.keepSaid {
+		keep = s.Run.Options.KeepOnFailure
+	}
+	if had, err := steps.ConfigOf(s); err == nil && !had.Same(cfg) {
+		warn(".ecluse.toml has changed since session %s was made, which keeps the old one until `ecluse down %s`", s.Slug, s.Slug)
+	}
+	return keep, nil
 }
 
 // upTarget says which session an up is for.
@@ -203,77 +259,6 @@ func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slo
 	}
 	wants, err := steps.Wants(ctx, cfg, slot)
 	return s, wants, err
-}
-
-// showPlan prints what an up would do.
-func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget) error {
-	st, err := a.openStore()
-	if err != nil {
-		return err
-	}
-	s, err := st.Get(t.key)
-	if errors.Is(err, session.ErrNotFound) {
-		all, err := st.List()
-		if err != nil {
-			return err
-		}
-		slot, err := session.FreeSlot(all, repo.CommonDir, cfg.MaxSlots)
-		if err != nil {
-			return err
-		}
-		drafted, _, err := draft(ctx, repo, cfg, t, slot)
-		if err != nil {
-			return err
-		}
-		drafted.Key, drafted.Slot = t.key, slot
-		return a.printPlan(drafted)
-	} else if err != nil {
-		return err
-	}
-	return a.printPlan(s)
-}
-
-// planStep is a step of --dry-run --json.
-type planStep struct {
-	Name    string   `json:"name"`
-	Kind    string   `json:"kind"`
-	Needs   []string `json:"needs"`
-	Cause   string   `json:"cause"`
-	Does    string   `json:"does"`
-	Reverts string   `json:"reverts"`
-	Phase   string   `json:"phase"`
-}
-
-func (a *app) printPlan(s session.Session) error {
-	list := make([]planStep, 0, len(s.Plan.Steps))
-	for i, spec := range s.Plan.Steps {
-		step := planStep{spec.Name, spec.Kind, append([]string{}, spec.Needs...), spec.Cause, spec.Does, spec.Reverts, "planned"}
-		if i < len(s.Progress.Steps) {
-			step.Phase = string(s.Progress.Steps[i].Phase)
-		}
-		list = append(list, step)
-	}
-	if a.json {
-		return writeJSON(a.Stdout, struct {
-			Slug  string     `json:"slug"`
-			Slot  int        `json:"slot"`
-			Steps []planStep `json:"steps"`
-		}{s.Slug, s.Slot, list})
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "plan of %s (slot %d, worktree %s)\n", s.Slug, s.Slot, s.Worktree)
-	for i, step := range list {
-		needs := ""
-		if len(step.Needs) > 0 {
-			needs = " after " + strings.Join(step.Needs, ", ")
-		}
-		phase := ""
-		if step.Phase != "planned" {
-			phase = ", now " + step.Phase
-		}
-		fmt.Fprintf(&b, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, step.Does, step.Reverts)
-	}
-	return a.print("%s", b.String())
 }
 
 // showUp prints the session that is up.

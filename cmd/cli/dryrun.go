@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ecluse/saga/session"
+	"ecluse/steps"
+	"ecluse/steps/git"
+	"ecluse/store"
+)
+
+// showPlan prints what an up would do.
+func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget) error {
+	st, err := a.openStore()
+	if err != nil {
+		return err
+	}
+	s, err := st.Get(t.key)
+	if errors.Is(err, session.ErrNotFound) {
+		s, err = planned(ctx, st, repo, cfg, t)
+	}
+	if err != nil {
+		return err
+	}
+	if t.branch != "" && t.branch != s.Branch {
+		return session.Taken(s, t.branch)
+	}
+	return a.printPlan(s)
+}
+
+// planned is the session that an up would make now, with the ports that it would
+// lease.
+func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg steps.Config, t upTarget) (session.Session, error) {
+	all, err := st.List()
+	if err != nil {
+		return session.Session{}, err
+	}
+	slot, err := session.FreeSlot(all, repo.CommonDir, cfg.MaxSlots)
+	if err != nil {
+		return session.Session{}, err
+	}
+	s, wants, err := draft(ctx, repo, cfg, t, slot)
+	if err != nil {
+		return session.Session{}, err
+	}
+	leases, err := st.Leases()
+	if err != nil {
+		return session.Session{}, err
+	}
+	s.Key, s.Slot, s.Ports = t.key, slot, map[string]int{}
+	for _, want := range wants {
+		i := slices.IndexFunc(want.Candidates, func(port int) bool { _, leased := leases[port]; return !leased })
+		if i >= 0 {
+			s.Ports[want.Name] = want.Candidates[i]
+		}
+	}
+	return s, nil
+}
+
+// planStep is a step of --dry-run --json.
+type planStep struct {
+	Name    string   `json:"name"`
+	Kind    string   `json:"kind"`
+	Needs   []string `json:"needs"`
+	Cause   string   `json:"cause"`
+	Does    string   `json:"does"`
+	Reverts string   `json:"reverts"`
+	Phase   string   `json:"phase"`
+}
+
+func (a *app) printPlan(s session.Session) error {
+	list := make([]planStep, 0, len(s.Plan.Steps))
+	for i, spec := range s.Plan.Steps {
+		step := planStep{spec.Name, spec.Kind, append([]string{}, spec.Needs...), spec.Cause, spec.Does, spec.Reverts, "planned"}
+		if i < len(s.Progress.Steps) {
+			step.Phase = string(s.Progress.Steps[i].Phase)
+		}
+		list = append(list, step)
+	}
+	if a.json {
+		return writeJSON(a.Stdout, struct {
+			Slug  string     `json:"slug"`
+			Slot  int        `json:"slot"`
+			Ports portMap    `json:"ports"`
+			Steps []planStep `json:"steps"`
+		}{s.Slug, s.Slot, ports(s), list})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan of %s (slot %d, worktree %s)\n", s.Slug, s.Slot, s.Worktree)
+	if len(s.Ports) > 0 {
+		fmt.Fprintf(&b, "ports  %s\n", portList(s.Ports))
+	}
+	for i, step := range list {
+		needs := ""
+		if len(step.Needs) > 0 {
+			needs = " after " + strings.Join(step.Needs, ", ")
+		}
+		phase := ""
+		if step.Phase != "planned" {
+			phase = ", now " + step.Phase
+		}
+		fmt.Fprintf(&b, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, step.Does, step.Reverts)
+	}
+	return a.print("%s", b.String())
+}
