@@ -77,7 +77,7 @@ func (s service) owns(number int, fact serviceFact) error {
 		return nil // as mostly, and cheap to see
 	}
 	listeners := proc.Listener(number)
-	strangers, err := proc.Strangers(listeners, fact.ID, marks(s.Session(), s.step)...)
+	strangers, err := proc.Strangers(listeners, s.family(fact), fact.ID, marks(s.Session(), s.step)...)
 	if err != nil || len(strangers) == 0 || len(strangers) < len(listeners) {
 		return err
 	}
@@ -167,7 +167,8 @@ func (s service) answersTCP(number int, fact serviceFact) condition {
 }
 
 // answersHTTP holds when a URL, or a path at the service's port, answers with a
-// status below 500.
+// status from 200 to 399. "Not found" would be what a server says of a path that it
+// does not know, or does not know yet.
 func (s service) answersHTTP(target string, fact serviceFact, vars map[string]string) condition {
 	number := s.Session().Ports[s.spec.Name]
 	return func(ctx context.Context) error {
@@ -201,7 +202,7 @@ func (s service) answersHTTP(target string, fact serviceFact, vars map[string]st
 				return err
 			}
 		}
-		if response.StatusCode >= http.StatusInternalServerError {
+		if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusBadRequest {
 			return fmt.Errorf("%s answers %s", address, response.Status)
 		}
 		return nil

@@ -204,6 +204,25 @@ func TestAServiceIsNotReadyWhenAStrangerAnswersAtItsPort(t *testing.T) {
 	}
 }
 
+// The process that listens need not be the first, nor carry the mark.
+func TestAServiceMayListenInAHelper(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]string{
+		"daemon that hides": "(env -i " + serveEnv + "=$PORT GORACE=atexit_sleep_ms=0 setsid /proc/" + strconv.Itoa(os.Getpid()) + "/exe &); exec sleep 1000",
+		"helper":            "(" + serving("$PORT") + ") & exec sleep 1000",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ts := serviceOf(t, Service{Command: command, Ready: Ready{Timeout: within(20 * time.Second)}})
+			ok(t, ts.do(t))
+			ok(t, ts.verify(t))
+			ok(t, ts.compensate(t))
+			if left := proc.Listener(ts.s.Ports["api"]); len(left) != 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
 func TestAServiceThatRunsIsNotWholeWhenAStrangerHasItsPort(t *testing.T) {
 	t.Parallel()
 	ts := serviceOf(t, Service{Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}})

@@ -161,7 +161,7 @@ func TestAny(t *testing.T) {
 func TestStrangersAreOnlyThoseThatAreProven(t *testing.T) {
 	mark := "ECLUSE_PROC_TEST_FAMILY=" + rand.Text()
 	bare := func() child {
-		return start(t, exec.Command("/usr/bin/env", "-i", "/bin/sh", "-c", "echo ready; sleep 1000; :"))
+		return start(t, exec.Command("/usr/bin/env", "-i", "/bin/sh", "-c", "echo ready; exec /usr/bin/env -i sleep 1000"))
 	}
 	older := bare()
 	var leader child
@@ -173,7 +173,9 @@ func TestStrangersAreOnlyThoseThatAreProven(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", "echo ready; sleep 1000; :")
 	cmd.Env = append(os.Environ(), mark)
 	marked := start(t, cmd)
-	got, err := Strangers([]ID{older.ID, leader.ID, unmarked.ID, marked.ID, younger.ID}, leader.ID, mark)
+	eventually(t, "it has no environment", func() bool { return !strings.Contains(Describe(younger.ID), "echo") })
+	ids := []ID{older.ID, leader.ID, unmarked.ID, marked.ID, younger.ID}
+	got, err := Strangers(ids, Family(leader.ID, mark), leader.ID, mark)
 	if want := []ID{older.ID, unmarked.ID}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("strangers are %v (%v), not %v", got, err, want)
 	}

@@ -14,17 +14,18 @@ var proxies = []string{
 	"passt", "passt.avx2", "pasta", "pasta.avx2", "rootlesskit", "rootlessport", "slirp4netns", "ssh", "systemd",
 }
 
-// Strangers are those of ids that are proven not to be of the family that
-// [Family] finds for the same leader and env. A process started before the leader
-// cannot have been brought up by it; one whose environment can be read, and lacks
-// env, was not either. Nothing is proven of a process in another pid namespace
-// (that of a container that the family has started), of one that listens for
-// others (docker-proxy), nor of one that has written over its environment.
-func Strangers(ids []ID, leader ID, env ...string) ([]ID, error) {
+// Strangers are those of ids that find does not find, a finder of the family of
+// leader, and that are proven not to belong to it. A process started before the
+// leader cannot have been brought up by it. One whose environment can be read, and
+// lacks env, was not either, or has rid itself of all by which it could be found
+// again. Nothing is proven of a process in another pid namespace (that of a container
+// that the family has started), of one that listens for others (docker-proxy), nor of
+// one that has written over its environment.
+func Strangers(ids []ID, find func() ([]ID, error), leader ID, env ...string) ([]ID, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	family, err := Family(leader, env...)()
+	family, err := find()
 	if err != nil {
 		return nil, err
 	}
