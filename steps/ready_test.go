@@ -60,7 +60,7 @@ func TestSays(t *testing.T) {
 func TestHTTPStatuses(t *testing.T) {
 	r := newRig(t, nil)
 	s := service{Target: &Target{Handle: r, Config: r.cfg}, spec: Service{Name: "app"}}
-	for status, want := range map[int]bool{200: true, 302: true, 401: true, 404: true, 500: false, 503: false} {
+	for status, want := range map[int]bool{200: true, 204: true, 302: true, 401: false, 404: false, 500: false, 503: false} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/nowhere")
 			w.WriteHeader(status)

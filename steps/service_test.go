@@ -31,9 +31,15 @@ func init() {
 		return
 	}
 	fmt.Println("serving", port)
-	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, nil))
+	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(nothing)))
 	os.Exit(1)
 }
+
+// nothing answers 200 to everything.
+func nothing(http.ResponseWriter, *http.Request) {}
+
+// answer answers everything well.
+func answer(http.ResponseWriter, *http.Request) {}
 
 // serving is a command that serves at a port, a number or "$PORT".
 func serving(port string) string {
@@ -186,7 +192,7 @@ func listen(t *testing.T, number int) net.Listener {
 		t.Error(err)
 		return nil
 	}
-	go http.Serve(listener, nil)
+	go http.Serve(listener, http.HandlerFunc(nothing))
 	return listener
 }
 
