@@ -115,10 +115,12 @@ func (m *machine) needed(i int) bool {
 	return false
 }
 
-// needsSatisfied reports whether everything that step i needs is there.
+// needsSatisfied reports whether everything that step i needs is there, also what it
+// needs through others: a step in between may still be done when one below it has to
+// be made again.
 func (m *machine) needsSatisfied(i int) bool {
 	for _, need := range m.plan.Steps[i].Needs {
-		if j := m.plan.Index(need); j < 0 || !m.p.satisfied(m.plan, j) {
+		if j := m.plan.Index(need); j < 0 || !m.p.satisfied(m.plan, j) || !m.needsSatisfied(j) {
 			return false
 		}
 	}

@@ -50,9 +50,9 @@ describes ([Attempt.Save]).
 I2. A step that was started is compensated, whether or not it was ever reported
 done.
 
-I3. A step starts only when everything that it needs is done (or has failed, and
-is best-effort), and is compensated only when nothing that needs it, directly or
-through others, is left to be compensated.
+I3. A step starts only when everything that it needs, directly or through others,
+is done (or has failed, and is best-effort), and is compensated only when nothing
+that needs it, directly or through others, is left to be compensated.
 
 I4. A run turns from forward to backward at most once, and never back.
 

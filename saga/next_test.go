@@ -325,7 +325,9 @@ func TestKeptStepsStay(t *testing.T) {
 		t.Errorf("%s, kept %v", got, p.p.Kept)
 	}
 	p.run = "r3"
-	p.want("do a, do c", Running, begin)
+	// b is there, but not what it stands on; c waits for that.
+	p.want("do a", Running, begin)
+	p.want("do c", Running, done("a"))
 	if p.p.Kept != nil {
 		t.Error("a run that goes forward keeps nothing back")
 	}
