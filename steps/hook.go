@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/steps/config"
@@ -89,6 +91,8 @@ func newHook(t *Target, spec saga.Spec) saga.Step {
 // succeeded.
 type hookFact struct {
 	Succeeded bool `json:"succeeded"`
+	// Place is the folder that it ran in: what it did there is gone with it.
+	Place string `json:"place,omitempty"`
 	// Fingerprint of the hook and its inputs at that time.
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
@@ -111,7 +115,7 @@ func (h hook) Do(ctx context.Context, a *saga.Attempt) error {
 	if err := h.run(ctx, up.Value); err != nil {
 		return fmt.Errorf("%s: %w", h.pair.up, err)
 	}
-	fact := hookFact{Succeeded: true}
+	fact := hookFact{Succeeded: true, Place: place(h.dir())}
 	if len(up.Value.Inputs) > 0 {
 		var err error
 		if fact.Fingerprint, err = h.fingerprint(ctx, up.Value); err != nil {
@@ -146,6 +150,9 @@ func (h hook) Verify(ctx context.Context, a *saga.Attempt) error {
 	if !fact.Succeeded {
 		return fmt.Errorf("%s has not succeeded, or was cut off", h.pair.up)
 	}
+	if place(h.dir()) != fact.Place {
+		return fmt.Errorf("the folder that %s ran in was made anew", h.pair.up)
+	}
 	if len(up.Value.Inputs) == 0 || !a.Resumed && h.Session().State != fsm.Active {
 		return nil
 	}
@@ -175,6 +182,17 @@ func (h hook) Compensate(ctx context.Context, a *saga.Attempt) error {
 			h.pair.down, err, h.Session().Slug)
 	}
 	return nil
+}
+
+// place tells a folder from another one that has its name later, by its inode and
+// when that was made: inodes are used again, and the numbers of devices change when
+// the machine is started. Empty if there is no such folder.
+func place(dir string) string {
+	var stat unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_INO|unix.STATX_BTIME, &stat) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d.%09d", stat.Ino, stat.Btime.Sec, stat.Btime.Nsec)
 }
 
 // dir is where the pair's hooks run.

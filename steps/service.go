@@ -72,6 +72,8 @@ const factProcess = "process"
 // service's command begins.
 type serviceFact struct {
 	proc.ID
+	// Place is the folder that it was started in.
+	Place string `json:"place,omitempty"`
 	// Log that it writes to, from the byte Offset on.
 	Log    string `json:"log"`
 	Offset int64  `json:"offset"`
@@ -118,7 +120,7 @@ func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]str
 	if err != nil {
 		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
-	fact := serviceFact{ID: pending.ID, Log: s.LogFile, Offset: size}
+	fact := serviceFact{ID: pending.ID, Place: place(s.Session().Worktree), Log: s.LogFile, Offset: size}
 	if err := a.Save(factProcess, fact); err != nil {
 		pending.Abort()
 		return serviceFact{}, nil, err
@@ -187,6 +189,9 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	}
 	if !known || !fact.Alive() {
 		return fmt.Errorf("service %s is not running", s.spec.Name)
+	}
+	if place(s.Session().Worktree) != fact.Place {
+		return fmt.Errorf("service %s runs in a worktree that is no more", s.spec.Name)
 	}
 	vars, err := s.environ()
 	if err != nil {

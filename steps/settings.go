@@ -162,7 +162,7 @@ type ExtraPort struct {
 // Ready says when a service counts as up: when all that it names holds. Without
 // any condition it is its port that must answer.
 type Ready struct {
-	// HTTP is a path (or URL) that must answer with a status below 500. It may
+	// HTTP is a path (or URL) that must answer with a status from 200 to 399. It may
 	// refer to variables as ${NAME}.
 	HTTP string `toml:"http" json:"http,omitempty"`
 	// TCP waits for the port to accept connections.
