@@ -2,6 +2,7 @@ package steps
 
 import (
 	"fmt"
+	"os"
 	"slices"
 )
 
@@ -20,12 +21,16 @@ func (c Config) Warnings() []string {
 	add(c.Hooks.OnDown != nil && c.Hooks.OnDown != c.Hooks.PreDown, "hooks.on_down is ignored: hooks.pre_down is its new name, and there")
 	add(c.Hooks.OnDown != nil && c.Hooks.OnDown == c.Hooks.PreDown, "hooks.on_down is now called pre_down")
 	setters := map[string]string{}
+	low, high := ephemeral()
 	for _, s := range c.Services {
 		for _, name := range slices.Concat([]string(s.PortEnv), extraEnv(s)) {
 			add(setters[name] != "", "%s is set by %s and by %s, and holds the port of %[3]s", name, setters[name], s.Name)
 			setters[name] = s.Name
 		}
 		native := s.native()
+		add(s.hostBase() >= low && s.hostBase() <= high,
+			"port %d of service %s is one of those that the system gives to outgoing connections (%d to %d): one may take it before the service does, so choose a lower base_port",
+			s.hostBase(), s.Name, low, high)
 		add(s.publishes() && s.hostBase() < 1024, "port %d of service %s is one that only root may listen to", s.hostBase(), s.Name)
 		add(s.DebugPort != 0, "debug_port of service %s is now an entry of extra_ports", s.Name)
 		add(native && s.Command == "", "service %s has no command: it gets a port, and nothing is started", s.Name)
@@ -49,4 +54,17 @@ func extraEnv(s Service) []string {
 		names = append(names, extra.PortEnv...)
 	}
 	return names
+}
+
+// ephemeral is the range of ports that the kernel gives to outgoing connections, see
+// ip_local_port_range in ip(7); 0 and 0 if it cannot be told.
+func ephemeral() (low, high int) {
+	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return 0, 0
+	}
+	if _, err := fmt.Sscan(string(data), &low, &high); err != nil {
+		return 0, 0
+	}
+	return low, high
 }
