@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"ecluse/saga"
+	"ecluse/saga/sagatest"
 	"ecluse/steps/git"
 )
 
@@ -291,5 +294,81 @@ func TestRepositoryAbove(t *testing.T) {
 	ok(t, os.Rename(r.s.Repo, r.s.Repo+"2"))
 	if err := r.do(t, step); !saga.IsPermanent(err) {
 		t.Errorf("%v", err)
+	}
+}
+
+// warnings runs the step in a saga, forward or backward, and returns what it warns of.
+func (r *gitRig) warnings(t *testing.T, journal *sagatest.Journal, plan saga.Plan, kind saga.EventKind) string {
+	t.Helper()
+	var mu sync.Mutex
+	var list []string
+	runner := &saga.Runner{
+		Plan: plan, RunID: "run", Journal: journal,
+		Step: func(spec saga.Spec) (saga.Step, error) { return newWorktree(r.Target, spec), nil },
+		Sink: saga.SinkFunc(func(n saga.Notice) {
+			mu.Lock()
+			defer mu.Unlock()
+			if n.Warning {
+				list = append(list, n.Message)
+			}
+		}),
+	}
+	d, err := journal.Begin("run", saga.Event{Kind: kind})
+	ok(t, err)
+	_, err = runner.Run(t.Context(), t.Context(), d)
+	ok(t, err)
+	mu.Lock()
+	defer mu.Unlock()
+	return strings.Join(list, "\n")
+}
+
+// TestWorktreeWarns: whoever ends a removal tells what became of the work, also of
+// what another began; and that a worktree was moved, is gone, or outlives its
+// repository.
+func TestWorktreeWarns(t *testing.T) {
+	for name, harm := range map[string]func(r *gitRig, t *testing.T) (want string, loosen func()){
+		"nothing": func(*gitRig, *testing.T) (string, func()) { return "", nil },
+		"cut off": func(r *gitRig, t *testing.T) (string, func()) {
+			r.put(t, r.s.Worktree, "work", "x")
+			return git.TrashRefs, stick(t, filepath.Join(r.s.Worktree, "work"))
+		},
+		"moved": func(r *gitRig, t *testing.T) (string, func()) {
+			to := filepath.Join(t.TempDir(), "x")
+			r.git(t, r.s.Root, "worktree", "move", r.s.Worktree, to)
+			return to, nil
+		},
+		"gone": func(r *gitRig, t *testing.T) (string, func()) {
+			ok(t, os.RemoveAll(r.s.Worktree))
+			return r.s.Worktree, nil
+		},
+		"repository gone": func(r *gitRig, t *testing.T) (string, func()) {
+			ok(t, os.Rename(r.s.Repo, r.s.Repo+"2"))
+			return r.s.Worktree, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newGitRig(t, "new")
+			plan := saga.Plan{Steps: []saga.Spec{{Name: worktreeStep, Kind: "worktree"}}}
+			journal := sagatest.NewJournal(plan)
+			if said := r.warnings(t, journal, plan, saga.RunForward); said != "" {
+				t.Errorf("up: %s", said)
+			}
+			want, loosen := harm(r, t)
+			runs := 1
+			if loosen != nil {
+				runs = 2
+			}
+			for i := range runs {
+				if i == 1 {
+					loosen()
+				}
+				if said := r.warnings(t, journal, plan, saga.RunBackward); want == "" && said != "" || !strings.Contains(said, want) {
+					t.Errorf("down %d: %q, want %q", i, said, want)
+				}
+			}
+			if phase := journal.Phase(worktreeStep); phase != saga.Compensated {
+				t.Errorf("%s", phase)
+			}
+		})
 	}
 }

@@ -19,16 +19,23 @@
 //   - Removing ends with nothing left, or an error. A worktree that was cut off in
 //     its making is refused by `git worktree remove`, and a killed git can leave a
 //     directory without an entry, an entry without a directory, or an entry that does
-//     not name one. Whoever locked a worktree with `git worktree lock` is respected.
+//     not name one. It also removes the entry when it could not remove a file, and
+//     empties what is mounted in the worktree. Here the tree goes first, through no
+//     link and into no mount, and the entry last and at once, so that a removal can
+//     be tried again. Whoever locked a worktree with `git worktree lock` is respected.
 //   - Removing loses no work. [Repo.SaveTrash] makes a commit of what is not
 //     committed, with an index of its own and without hooks, so that neither the
 //     worktree nor its index changes. What a commit cannot hold, a repository
-//     inside the worktree, is an error instead ([ErrNested]).
+//     inside the worktree, is an error instead ([ErrNested]). Where the directory is
+//     gone, the entry alone still knows what was staged and what was committed on no
+//     branch; that is saved too.
 //   - ecluse may run inside a git hook, so the variables by which git tells its
 //     children where they are do not reach git from here.
 //
 // Locks of git that another process holds for a moment are waited for, with
-// jitter. Between processes of ecluse, the config file and info/exclude are
+// jitter; [Patient] bounds the sum and says what is waited for. The half-written
+// entry of a worktree, by which a killed git keeps every git from all worktrees, is
+// removed if it is ours and provably dead (/proc). Between processes of ecluse, the config file and info/exclude are
 // guarded by a flock (Linux) on the common directory itself, which leaves no
 // file behind.
 package git

@@ -98,7 +98,7 @@ func CheckPlace(path string) error {
 		info, err := os.Lstat(at)
 		switch {
 		case err == nil && !info.IsDir():
-			return fmt.Errorf("%s, no directory, is in the way of worktree %s: %s; move it away", kindOf(info), path, at)
+			return fmt.Errorf("%s is in the way of worktree %s: %s; move it away", kindOf(info), path, at)
 		case err == nil || !absent(err) || at == filepath.Dir(at):
 			return nil
 		}

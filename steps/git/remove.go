@@ -125,7 +125,7 @@ func (r Repo) checkOurs(path string, info fs.FileInfo, known bool) error {
 		}
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s, no directory, is in its place: %w", kindOf(info), ErrForeign)
+		return fmt.Errorf("%s is in its place: %w", kindOf(info), ErrForeign)
 	}
 	if isDir(filepath.Join(path, ".git")) {
 		return fmt.Errorf("it is a repository of its own: %w", ErrForeign)

@@ -186,7 +186,22 @@ func advice(path string, err error) string {
 			return fmt.Sprintf("it may not be changed; allow it with: %schattr -i -a %s", sudo, shellQuote(name))
 		}
 	}
-	return fmt.Sprintf("it is another user's, or in a directory that is; remove it with: %srm -rf -- %s", sudo, shellQuote(path))
+	return fmt.Sprintf("it is another user's, or in a directory that is; remove it with: %srm -rf -- %s", sudo, shellQuote(foreign(path)))
+}
+
+// foreign is the outermost directory around path that is another user's, as a
+// container leaves them; path itself if it is in one of ours.
+func foreign(path string) string {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		var info unix.Stat_t
+		if unix.Lstat(dir, &info) != nil || int(info.Uid) == os.Geteuid() {
+			return path
+		}
+		if dir == filepath.Dir(dir) || info.Mode&unix.S_ISVTX != 0 {
+			return path
+		}
+		path = dir
+	}
 }
 
 // The flags of chattr(1) i and a, from linux/fs.h.

@@ -47,7 +47,10 @@ func (e *BusyError) Error() string {
 	if e.Path != "" && e.Holder == "" {
 		text += "; a program that was killed may have left it: if no git is at work here, remove it with: rm -r " + shellQuote(e.Path)
 	}
-	return text + fmt.Sprintf(" (%v)", e.Err)
+	if e.Path == "" {
+		text += fmt.Sprintf(": %v", e.Err)
+	}
+	return text
 }
 
 // Unwrap gives git's last complaint.
