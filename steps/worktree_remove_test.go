@@ -287,13 +287,18 @@ func TestRepositoryGone(t *testing.T) {
 }
 
 // TestRepositoryAbove: git finds a repository in a folder above one that is gone.
+// That one gets no worktree.
 func TestRepositoryAbove(t *testing.T) {
-	r, step := made(t, "new")
-	r.git(t, filepath.Dir(r.s.Root), "init", "-q")
-	r.git(t, filepath.Dir(r.s.Root), "commit", "-q", "--allow-empty", "-m", "x")
+	r := newGitRig(t, "new")
+	above := filepath.Dir(r.s.Root)
+	r.git(t, above, "init", "-q")
+	r.git(t, above, "commit", "-q", "--allow-empty", "-m", "x")
 	ok(t, os.Rename(r.s.Repo, r.s.Repo+"2"))
-	if err := r.do(t, step); !saga.IsPermanent(err) {
+	if err := r.do(t, newWorktree(r.Target, saga.Spec{})); !saga.IsPermanent(err) {
 		t.Errorf("%v", err)
+	}
+	if exists(r.s.Worktree) {
+		t.Error("made in the other repository")
 	}
 }
 
