@@ -156,8 +156,9 @@ func kindOf(info fs.FileInfo) string {
 }
 
 // entriesFor are the entries that belong to a path: those that name it, those that
-// the lock of an unfinished one names it in, and what is left of one that was
-// being made when git was killed, which then is empty and has its name.
+// the lock of an unfinished one names it in, and what is left of one that was being
+// made, or removed, when git was killed. That has the name, but neither a path nor
+// a reason: git writes the lock first, and a worktree without a path is none.
 func (r Repo) entriesFor(path string) ([]entry, error) {
 	all, err := r.entries()
 	if err != nil {
@@ -165,7 +166,7 @@ func (r Repo) entriesFor(path string) ([]entry, error) {
 	}
 	var mine []entry
 	for _, e := range all {
-		if e.path == path || e.path == "" && (e.reason == madeReason+strings.TrimSpace(path) || namedAfter(e.dir, path) && isEmpty(e.dir)) {
+		if e.path == path || e.path == "" && (e.reason == madeReason+strings.TrimSpace(path) || e.reason == "" && namedAfter(e.dir, path)) {
 			mine = append(mine, e)
 		}
 	}
@@ -183,11 +184,6 @@ func namedAfter(dir, path string) bool {
 	}
 	info, err := os.Lstat(dir)
 	return number == "" || err == nil && time.Since(info.ModTime()) > stale
-}
-
-func isEmpty(dir string) bool {
-	entries, err := os.ReadDir(dir)
-	return err == nil && len(entries) == 0
 }
 
 // checkGone looks whether really nothing is left.

@@ -36,6 +36,14 @@ func TestRemove(t *testing.T) {
 			tool(t, r.Root, "worktree", "remove", p)
 			must(t, os.MkdirAll(filepath.Join(r.CommonDir, "worktrees", filepath.Base(p)), 0o755))
 		}, RemoveOptions{}},
+		{"lock-begun", func(r Repo, p string) {
+			tool(t, r.Root, "worktree", "remove", p)
+			write(t, filepath.Join(r.CommonDir, "worktrees", filepath.Base(p)), "locked", "")
+		}, RemoveOptions{}},
+		{"entry-half-removed", func(_ Repo, p string) {
+			must(t, os.Remove(filepath.Join(linkOf(p), "gitdir")))
+			must(t, os.RemoveAll(p))
+		}, RemoveOptions{}},
 		{"empty-directory", func(r Repo, p string) {
 			tool(t, r.Root, "worktree", "remove", p)
 			must(t, os.MkdirAll(p, 0o755))
