@@ -52,7 +52,7 @@ func (r Repo) remove(ctx context.Context, path string, options RemoveOptions) (b
 		return false, err
 	}
 	for _, e := range mine {
-		if e.locked && !inMaking(e.reason) {
+		if e.locked && e.path != "" && !inMaking(e.reason) {
 			return false, &LockedError{Root: r.Root, Path: path, Reason: e.reason}
 		}
 	}
