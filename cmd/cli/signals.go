@@ -85,8 +85,9 @@ func (s *stopper) explain(err error) error {
 	if err == nil || !errors.As(context.Cause(s.Soft), &by) {
 		return err
 	}
+	// Whatever is no end of a run knows itself whether a signal was its cause.
 	var run *session.RunError
-	if errors.As(err, &run) && run.Failure.Code != session.CodeInterrupted && !errors.Is(err, session.ErrInterrupted) {
+	if !errors.As(err, &run) || run.Failure.Code != session.CodeInterrupted && !errors.Is(err, session.ErrInterrupted) {
 		return err
 	}
 	return &signalledError{err, by}
