@@ -400,7 +400,7 @@ func TestUnleased(t *testing.T) {
 	if got[0].Candidates[0] != 15318 || got[1].Candidates[0] != 14002 {
 		t.Errorf("wants %+v", got)
 	}
-	if diff := cmp.Diff([]session.Want{{Name: "dns"}, {Name: "any", Candidates: []int{14002}}}, strict); diff != "" {
+	if diff := cmp.Diff([]session.Want{{Name: "dns", Taken: "15302 is taken by container another"}, {Name: "any", Candidates: []int{14002}}}, strict); diff != "" {
 		t.Errorf("strict: %s", diff)
 	}
 }
