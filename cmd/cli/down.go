@@ -81,7 +81,7 @@ func (a *app) down(o downOptions, args []string) error {
 	if s.State == fsm.Stopped {
 		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
 	}
-	if !exists(a.dir) {
+	if !exists(a.dir) && exists(s.Root) {
 		return a.print("%s is down, and the directory that you are in is gone: cd %s\n", s.Slug, s.Root)
 	}
 	return a.print("%s is down\n", s.Slug)
