@@ -60,7 +60,7 @@ func (s *Script) Claim(kind session.EventKind, slot int, wants ...session.Want) 
 		}
 		e.New = &session.Session{
 			Key: s.Key, ID: "id-" + e.RunID, Root: s.Key.Repo + "/..", Branch: "feat/" + s.Key.Slug, Mode: "hybrid",
-			Worktree: "/work/" + s.Key.Slug, Slot: slot, Plan: Plan(), Settings: settings,
+			Worktree: "/trees/" + s.Key.Slug, Slot: slot, Plan: Plan(), Settings: settings,
 		}
 	}
 	result, err := s.Store.Apply(s.Key, e)
