@@ -54,7 +54,7 @@ func (w *warnings) Notify(n saga.Notice) {
 	w.list = append(w.list, n.Message)
 }
 
-// of returns what was collected; never nil, so that JSON shows a list.
+// all returns what was collected; never nil, so that JSON shows a list.
 func (w *warnings) all() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -28,7 +28,7 @@ it is pasted. With --json the error is printed to stdout as well:
 	7    failed, something is left
 	8    interrupted, needs recover
 	9    a tool is missing (git, docker, tmux)
-	10   state unreadable
+	10   the state cannot be read, or not be written
 	11   slots or ports exhausted
 	129, 130, 143   ended by SIGHUP, SIGINT, SIGTERM, after the state was written
 

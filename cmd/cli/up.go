@@ -213,17 +213,14 @@ func namedTarget(st session.Store, repo git.Repo, name string) (upTarget, error)
 		return upTarget{}, err
 	}
 	target := upTarget{key: session.Key{Repo: repo.CommonDir, Slug: slug}, branch: name}
-	s, err := st.Get(target.key)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
+	_, err = st.Get(target.key)
+	if errors.Is(err, session.ErrNotFound) {
 		return target, nil
-	case err == nil && name == slug:
-		target.branch = "" // the slug of a session names it, whatever its branch is
-		return target, nil
-	default:
-		_ = s
-		return target, err
 	}
+	if name == slug {
+		target.branch = "" // the slug of a session names it, whatever its branch is
+	}
+	return target, err
 }
 
 // draft makes the record of a new session. Whatever can be found out to be
