@@ -1,7 +1,6 @@
 package steps
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -81,7 +80,7 @@ func TestWhichURLsAreOfAPort(t *testing.T) {
 		u, err := url.Parse(address)
 		ok(t, err)
 		if got := isPortOf(u, 3001); got != want {
-			t.Error(fmt.Sprintf("%s: %t", address, got))
+			t.Errorf("%s: %t", address, got)
 		}
 	}
 }

@@ -38,9 +38,6 @@ func init() {
 // nothing answers 200 to everything.
 func nothing(http.ResponseWriter, *http.Request) {}
 
-// answer answers everything well.
-func answer(http.ResponseWriter, *http.Request) {}
-
 // serving is a command that serves at a port, a number or "$PORT".
 func serving(port string) string {
 	return "export GORACE=atexit_sleep_ms=0 " + serveEnv + "=" + port + "; exec /proc/" + strconv.Itoa(os.Getpid()) + "/exe"

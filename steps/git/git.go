@@ -203,8 +203,8 @@ func place(path string) string {
 	if dir == path {
 		return path
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		return filepath.Join(real, filepath.Base(path))
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		return filepath.Join(resolved, filepath.Base(path))
 	}
 	return filepath.Join(place(dir), filepath.Base(path))
 }
