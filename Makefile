@@ -69,7 +69,7 @@ fuzz: ## fuzz every decoder, each for FUZZTIME=30s
 	done
 
 .PHONY: bench
-bench: ## measure; the numbers of the README are ratios of these
+bench: ## run the benchmarks
 	go test -run '^$$' -bench . -timeout 60m ./...
 
 .PHONY: lint
