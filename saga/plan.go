@@ -34,6 +34,9 @@ type Spec struct {
 	// Keep marks a step that a teardown leaves when it is asked to keep the
 	// worktree.
 	Keep bool `json:"keep,omitempty"`
+	// Data marks a step that holds data. A teardown that is asked to keep the
+	// worktree leaves it, too, but only if it is asked to keep the data as well.
+	Data bool `json:"data,omitempty"`
 	// Config is what the kind needs to know, as the kind itself encodes it.
 	Config json.RawMessage `json:"config,omitempty"`
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -304,31 +303,6 @@ func (c Config) publish() []docker.Publish {
 		}
 	}
 	return list
-}
-
-// selection is the part of the services that runs in Docker. In hybrid mode it is
-// those that the configuration names, else all but the one that is labelled as the
-// application.
-func (c Config) selection(model *docker.Model) (docker.Selection, error) {
-	var named []string
-	for _, s := range c.Services {
-		if s.native() {
-			continue
-		}
-		named = append(named, s.Name)
-		if !slices.Contains(model.Services(), s.Name) && c.Mode != ModeHybrid {
-			return docker.Selection{}, fmt.Errorf("service %s (run = \"docker\" in .ecluse.toml) is not in the compose file, which has: %s",
-				s.Name, strings.Join(model.Services(), ", "))
-		}
-	}
-	switch {
-	case c.Mode != ModeHybrid:
-		return docker.Selection{}, nil
-	case len(named) > 0:
-		return docker.Selection{Only: named}, nil
-	default:
-		return docker.Selection{Without: model.Labelled(c.AppLabel, c.AppLabelValue)}, nil
-	}
 }
 
 // mark tells repositories apart in names that are the machine's.

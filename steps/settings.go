@@ -1,9 +1,6 @@
 package steps
 
 import (
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"ecluse/steps/config"
@@ -61,6 +58,9 @@ type Config struct {
 	Services []Service `toml:"services" json:"services,omitempty"`
 	// Compose says how the compose file is used.
 	Compose Compose `toml:"compose" json:"compose"`
+	// Databases are made for each session on a server that outlives it, or on
+	// one of its own.
+	Databases []Database `toml:"databases" json:"databases,omitempty"`
 }
 
 // Inherit is one file or folder of the main worktree that a session gets.
@@ -117,76 +117,6 @@ func (h *Hook) Scalar(run string) error {
 	return nil
 }
 
-// Service is something that runs, or that only needs a port.
-type Service struct {
-	// Name is the key of its port, and the name of its window and log. With
-	// run = "docker" it is the name of the service in the compose file.
-	Name string `toml:"name" json:"name"`
-	// BasePort is the port of slot 0; slot n gets base_port + n * slot_stride.
-	// With run = "docker" it is also the port inside the container.
-	BasePort int `toml:"base_port" json:"base_port"`
-	// Run is native (the default) or docker.
-	Run string `toml:"run" json:"run,omitempty"`
-	// HostPort is where host ports count from when that is not base_port.
-	HostPort int `toml:"host_port" json:"host_port,omitempty"`
-	// Command is handed to `sh -c` in the worktree. Without one the service
-	// only gets a port.
-	Command string `toml:"command" json:"command,omitempty"`
-	// PortEnv names further variables that hold the port: a string or an array.
-	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty"`
-	// ExtraPorts are further ports, which count like base_port.
-	ExtraPorts []ExtraPort `toml:"extra_ports" json:"extra_ports,omitempty"`
-	// PublishPrimary says whether base_port is published, with run = "docker".
-	// Without it, it is unless an extra port has a container_port.
-	PublishPrimary *bool `toml:"publish_primary" json:"publish_primary,omitempty"`
-	// Compose is the compose file that the service is in, with run = "docker":
-	// an older way to say compose.file, and one for all services.
-	Compose string `toml:"compose" json:"compose,omitempty"`
-	// Ready says when it counts as up; by default when its port answers.
-	Ready Ready `toml:"ready" json:"ready"`
-	// DebugPort is an extra port in the variable ECLUSE_<NAME>_DEBUG_PORT, as it
-	// was said before there were extra ports.
-	DebugPort int `toml:"debug_port" json:"-" config:"deprecated"`
-}
-
-// ExtraPort is a further port of a service.
-type ExtraPort struct {
-	// BasePort is the port of slot 0.
-	BasePort int `toml:"base_port" json:"base_port"`
-	// PortEnv names the variables that hold the port.
-	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty"`
-	// ContainerPort is the port inside the container, if it differs.
-	ContainerPort int `toml:"container_port" json:"container_port,omitempty"`
-}
-
-// Ready says when a service counts as up: when all that it names holds. Without
-// any condition it is its port that must answer.
-type Ready struct {
-	// HTTP is a path (or URL) that must answer with a status from 200 to 399. It may
-	// refer to variables as ${NAME}.
-	HTTP string `toml:"http" json:"http,omitempty"`
-	// TCP waits for the port to accept connections.
-	TCP bool `toml:"tcp" json:"tcp,omitempty"`
-	// Log is a regular expression that a line of the service's log matches.
-	Log string `toml:"log" json:"log,omitempty"`
-	// Command is handed to `sh -c` in the worktree and must end with status 0.
-	Command string `toml:"command" json:"command,omitempty"`
-	// Timeout bounds the wait; the default is one minute.
-	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
-}
-
-// Compose says how the compose file is used.
-type Compose struct {
-	// File is the compose file, relative to the worktree; by default the one
-	// that Compose itself would find.
-	File string `toml:"file" json:"file,omitempty"`
-	// Profiles are the profiles of the compose file that are active.
-	Profiles []string `toml:"profiles" json:"profiles,omitempty"`
-	// Timeout bounds the wait for the services to be healthy; the default is
-	// five minutes.
-	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
-}
-
 // Defaults is the configuration of an empty file.
 func Defaults() Config {
 	return Config{
@@ -240,37 +170,6 @@ func (c *Config) settle() {
 			c.Compose.File = s.Compose
 		}
 	}
-}
-
-// native reports whether the service is not one of the compose file.
-func (s Service) native() bool { return s.Run != runDocker }
-
-// hostBase is the host port of slot 0.
-func (s Service) hostBase() int {
-	if s.HostPort != 0 {
-		return s.HostPort
-	}
-	return s.BasePort
-}
-
-// extraName is the lease name of the service's extra port j.
-func (s Service) extraName(j int) string {
-	if names := s.ExtraPorts[j].PortEnv; len(names) > 0 {
-		return s.Name + "." + strings.ToLower(names[0])
-	}
-	return fmt.Sprintf("%s.%d", s.Name, j+1)
-}
-
-// publishes reports whether the service's own port is published: not when only
-// others are, see PublishPrimary. A native service has its port in any case.
-func (s Service) publishes() bool {
-	if s.native() {
-		return true
-	}
-	if s.PublishPrimary != nil {
-		return *s.PublishPrimary
-	}
-	return !slices.ContainsFunc(s.ExtraPorts, func(e ExtraPort) bool { return e.ContainerPort != 0 })
 }
 
 // or is the duration that was configured, or the default.

@@ -65,6 +65,16 @@ port_env = ["DB_PORT", "PGPORT"]
 publish_primary = false
 compose = "./compose.yaml"
 extra_ports = [{ base_port = 8300, container_port = 8080 }]
+
+[[databases]]
+name = "shop"
+engine = "postgres"
+url = "postgres://app@localhost:${DB_PORT}/shop"
+template = "shop_template"
+migrate = { run = "make migrate", timeout = "5m" }
+inputs = ["migrations", "go.sum"]
+url_env = ["SHOP_URL"]
+timeout = "30s"
 `
 
 func TestConfigTakesEveryKey(t *testing.T) {

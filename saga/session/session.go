@@ -101,6 +101,11 @@ type Options struct {
 	NoHooks bool `json:"no_hooks,omitempty"`
 }
 
+// keeps reports whether a teardown leaves a step as it is.
+func (o Options) keeps(spec saga.Spec) bool {
+	return o.KeepWorktree && (spec.Keep || spec.Data && o.KeepVolumes)
+}
+
 // StopRequest is one command's wish that another one's run turn back.
 type StopRequest struct {
 	By Owner     `json:"by"`

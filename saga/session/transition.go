@@ -164,7 +164,7 @@ func (t *transition) claimDown() error {
 	}
 	var kept []string
 	for _, spec := range t.s.Plan.Steps {
-		if t.e.Options.KeepWorktree && spec.Keep {
+		if t.e.Options.keeps(spec) {
 			kept = append(kept, spec.Name)
 		}
 	}
