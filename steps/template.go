@@ -51,6 +51,7 @@ func Template(mode string, look Look) (string, error) {
 	if mode != ModeHost {
 		text.WriteString(templateDocker)
 	}
+	text.WriteString(templateDatabases)
 	return text.String(), nil
 }
 
@@ -170,6 +171,30 @@ const templateDocker = `
 #base_port = 5432
 #host_port = 15432
 #publish_primary = true
+`
+
+const templateDatabases = `
+# Databases of a session's own, on a PostgreSQL server of the host's or of the compose
+# file's. With a template and migrate the template is made by migrate, once for each
+# state of the inputs, and sessions begin as copies of it.
+#   name      the database's step is database:<name>
+#   engine    postgres
+#   url       where the project's database is outside of any session; values may be
+#             ${ECLUSE_POSTGRES_PORT} and other variables of a session
+#   template  the database that the session's begins as a copy of, else it is empty
+#   migrate   run by sh in the worktree, with the URL of what it is to migrate
+#   inputs    files and folders that decide what migrate makes
+#   url_env   variables that hold the URL (by default DATABASE_URL)
+#   timeout   how long the server, or a busy template, is waited for ("1m")
+#[[databases]]
+#name = "main"
+#engine = "postgres"
+#url = "postgres://app:secret@localhost:5432/app"
+#template = "app_template"
+#migrate = "make migrate"
+#inputs = ["db/migrations", "db/schema.sql"]
+#url_env = "DATABASE_URL"
+#timeout = "2m"
 `
 
 // composeNames are the files that Compose looks for, in its order.
