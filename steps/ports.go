@@ -141,7 +141,7 @@ func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
 			return nil, err
 		}
 	}
-	var wants []session.Want
+	wants := cfg.pinned(taken)
 	for _, s := range cfg.natives() {
 		wants = append(wants, cfg.want(s.Name, s.hostBase(), slot, taken, port.Free))
 		for i, extra := range s.ExtraPorts {

@@ -97,8 +97,13 @@ func Settings(cfg Config) (json.RawMessage, error) {
 	return data, nil
 }
 
-// Same reports whether two configurations ask for the same.
+// Same reports whether two configurations ask for the same, but for what was chosen
+// for one session.
 func (c Config) Same(other Config) bool {
+	if c.Choice.NoInherit || other.Choice.NoInherit {
+		c.InheritEnv, other.InheritEnv = nil, nil
+	}
+	c.Choice, other.Choice = Choice{}, Choice{}
 	one, err1 := Settings(c)
 	two, err2 := Settings(other)
 	return err1 == nil && err2 == nil && bytes.Equal(one, two)

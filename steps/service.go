@@ -37,7 +37,7 @@ const servicePrefix = "service:"
 func planServices(p *planner) {
 	var specs []saga.Spec
 	for _, s := range p.cfg.Services {
-		if !s.native() || s.Command == "" {
+		if !s.native() || s.Command == "" || !p.cfg.Choice.runs(s.Name) {
 			continue
 		}
 		specs = append(specs, saga.Spec{

@@ -61,6 +61,8 @@ type Config struct {
 	// Databases are made for each session on a server that outlives it, or on
 	// one of its own.
 	Databases []Database `toml:"databases" json:"databases,omitempty"`
+	// Choice is what was chosen for one session. It is no key.
+	Choice Choice `toml:"-" json:"choice,omitzero"`
 }
 
 // Inherit is one file or folder of the main worktree that a session gets.

@@ -71,6 +71,8 @@ type Want struct {
 	Candidates []int
 	// Taken says, in words, what holds those that were not.
 	Taken string
+	// Pin is the port that the user asked for, 0 if any will do.
+	Pin int
 }
 
 // View is what a transition sees of the rest of the store.
@@ -137,10 +139,18 @@ func reserve(held map[string]int, wants []Want, others map[int]string) (map[stri
 			if want.Taken != "" {
 				by = "; " + want.Taken + by
 			}
-			return nil, say(ErrExhausted, "no port is free for %s%s; end what holds it, or give the service another base_port or a wider port_search_range",
-				want.Name, by)
+			return nil, want.exhausted(by)
 		}
 		ports[want.Name], mine[port] = port, want.Name
 	}
 	return ports, nil
+}
+
+// exhausted is that none of the ports can be had, by whom they are held.
+func (w Want) exhausted(by string) error {
+	if w.Pin != 0 {
+		return say(ErrExhausted, "port %d cannot be had for %s%s; end what holds it, or pin another one", w.Pin, w.Name, by)
+	}
+	return say(ErrExhausted, "no port is free for %s%s; end what holds it, or give the service another base_port or a wider port_search_range",
+		w.Name, by)
 }

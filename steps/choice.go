@@ -1,0 +1,174 @@
+package steps
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ecluse/saga/session"
+	"ecluse/steps/port"
+)
+
+// Choice is what the user chose when a session was made, beside its configuration.
+// The session keeps it: whatever resumes, repairs or recovers it does the same.
+type Choice struct {
+	// Only are the services that run; empty is all. In Docker what they depend
+	// on runs, too.
+	Only []string `json:"only,omitempty"`
+	// Skip are services that do not run.
+	Skip []string `json:"skip,omitempty"`
+	// Pins are the ports that leases must have, by name.
+	Pins map[string]int `json:"pins,omitempty"`
+	// NoInherit: nothing of the main worktree is carried over.
+	NoInherit bool `json:"no_inherit,omitempty"`
+}
+
+// runs reports whether a service is chosen by its name.
+func (c Choice) runs(name string) bool {
+	return (len(c.Only) == 0 || slices.Contains(c.Only, name)) && !slices.Contains(c.Skip, name)
+}
+
+// names are the services that are named.
+func (c Choice) names() []string { return append(slices.Clone(c.Only), c.Skip...) }
+
+// Normal is the choice in the one form in which it is kept and compared.
+func (c Choice) Normal() Choice {
+	for _, list := range []*[]string{&c.Only, &c.Skip} {
+		*list = slices.Sorted(slices.Values(*list))
+		*list = slices.Compact(*list)
+	}
+	return c
+}
+
+// String is the choice as the flags of up say it; empty when nothing was chosen.
+func (c Choice) String() string {
+	var flags []string
+	if len(c.Only) > 0 {
+		flags = append(flags, "--services "+strings.Join(c.Only, ","))
+	}
+	if len(c.Skip) > 0 {
+		flags = append(flags, "--skip "+strings.Join(c.Skip, ","))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Pins)) {
+		flags = append(flags, fmt.Sprintf("--port %s=%d", name, c.Pins[name]))
+	}
+	if c.NoInherit {
+		flags = append(flags, "--no-inherit-env")
+	}
+	return strings.Join(flags, " ")
+}
+
+// ChoiceError is a choice that the configuration, or the compose files of the
+// branch, cannot follow.
+type ChoiceError struct{ text string }
+
+// Error says which name is unknown, and which ones there are.
+func (e *ChoiceError) Error() string { return e.text }
+
+// Choose returns the configuration with what was chosen for a session. A name that
+// is unknown is refused with a [ChoiceError], unless it may be one of a compose
+// file: these are read in the step ports.
+func (c Config) Choose(choice Choice) (Config, error) {
+	c.Choice = choice.Normal()
+	if c.Choice.NoInherit {
+		c.InheritEnv = nil
+	}
+	for _, name := range c.Choice.Only {
+		if slices.Contains(c.Choice.Skip, name) {
+			return c, &ChoiceError{fmt.Sprintf("service %s is both chosen and skipped", name)}
+		}
+	}
+	numbers := map[int]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
+		number := c.Choice.Pins[name]
+		switch other := numbers[number]; {
+		case number < 1 || number > port.Max:
+			return c, &ChoiceError{fmt.Sprintf("port %d for %s is none; a port is 1 to %d", number, name, port.Max)}
+		case other != "":
+			return c, &ChoiceError{fmt.Sprintf("port %d is pinned for both %s and %s", number, other, name)}
+		}
+		numbers[number] = name
+	}
+	if c.Mode == ModeHost {
+		return c, c.settled(nil, nil)
+	}
+	return c, nil
+}
+
+// settled refuses names that there are not. services and leases are those of the
+// compose files.
+func (c Config) settled(services, leases []string) error {
+	for _, s := range c.Services {
+		services = append(services, s.Name)
+	}
+	for _, name := range c.Choice.names() {
+		if !slices.Contains(services, name) {
+			return unknownName("service", name, services)
+		}
+	}
+	for _, s := range c.natives() {
+		leases = append(leases, s.leases()...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
+		if !slices.Contains(leases, name) {
+			return unknownName("port", name, leases)
+		}
+	}
+	return nil
+}
+
+// unknownName lists what there is in the place of a name that there is not.
+func unknownName(kind, name string, have []string) error {
+	have = slices.Compact(slices.Sorted(slices.Values(have)))
+	if len(have) == 0 {
+		return &ChoiceError{fmt.Sprintf("there is no %s %s: there is none at all", kind, name)}
+	}
+	return &ChoiceError{fmt.Sprintf("there is no %s %s; there are: %s", kind, name, strings.Join(have, ", "))}
+}
+
+// leases are the names of the ports of a service that is not in a compose file.
+func (s Service) leases() []string {
+	names := []string{s.Name}
+	for i := range s.ExtraPorts {
+		names = append(names, s.extraName(i))
+	}
+	return names
+}
+
+// native reports whether a name is that of a service that does not run in Docker.
+func (c Config) native(name string) bool {
+	return slices.ContainsFunc(c.Services, func(s Service) bool { return s.Name == name && s.native() })
+}
+
+// composed are the chosen services that run in Docker. All is every one of them,
+// none is that only native services were chosen.
+func (c Config) composed() (names []string, all, none bool) {
+	names = slices.DeleteFunc(slices.Clone(c.Choice.Only), c.native)
+	return names, len(c.Choice.Only) == 0, len(c.Choice.Only) > 0 && len(names) == 0
+}
+
+// containers reports whether, as far as the configuration tells, anything of the
+// session runs in Docker.
+func (c Config) containers() bool {
+	_, _, none := c.composed()
+	return c.Mode != ModeHost && !none
+}
+
+// pinned are the wants of the ports that the user pinned. They come before all
+// others, and whatever they are for: what cannot be had is refused before anything
+// is made. Taken are the ports that Docker publishes.
+func (c Config) pinned(taken map[int]string) []session.Want {
+	var wants []session.Want
+	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
+		number := c.Choice.Pins[name]
+		want := session.Want{Name: name, Pin: number}
+		if _, published := taken[number]; published || !port.Free(number) {
+			want.Taken = fmt.Sprintf("it is taken by %s", takenBy(number, taken))
+		} else {
+			want.Candidates = []int{number}
+		}
+		wants = append(wants, want)
+	}
+	return wants
+}
