@@ -49,6 +49,7 @@ type Model struct {
 	project *types.Project
 	dir     string
 	publish []Publish
+	leases  map[string]string // by service, see Qualify
 	// Files are the files it was read from, without those that they include.
 	Files []string
 	// Warnings are what Compose would have warned of, and more.

@@ -82,12 +82,13 @@ func (m *Model) publishedBy(service types.ServiceConfig) []Published {
 			list = append(list, Published{Service: service.Name, Container: rule.Container, Protocol: protocol(rule.Protocol)})
 		}
 	}
-	named(list, rules)
+	named(m.lease(service.Name), list, rules)
 	return list
 }
 
-// named gives the ports of one service the names of their leases.
-func named(list []Published, rules map[string]Publish) {
+// named gives the ports of one service the names of their leases, which begin with
+// the given one.
+func named(lease string, list []Published, rules map[string]Publish) {
 	type place struct{ container, base int }
 	shared, taken := map[place]string{}, map[string]bool{}
 	for _, rule := range rules {
@@ -107,15 +108,15 @@ func named(list []Published, rules map[string]Publish) {
 			used[portKey(p.Container, p.Protocol)] = true
 			name = rule.Name
 		case !twin:
-			name = unique(*p, taken)
+			name = unique(lease, *p, taken)
 		}
 		p.Name, shared[at], taken[name] = name, name, true
 	}
 }
 
 // unique is a name that no other port of the service has.
-func unique(p Published, taken map[string]bool) string {
-	candidates := []string{p.Service, fmt.Sprintf("%s.%d", p.Service, p.Container)}
+func unique(lease string, p Published, taken map[string]bool) string {
+	candidates := []string{lease, fmt.Sprintf("%s.%d", lease, p.Container)}
 	if p.Protocol != "tcp" {
 		candidates[1] += "/" + p.Protocol
 	}
