@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v4"
 
 	"ecluse/steps/run"
 )
@@ -43,6 +47,9 @@ const (
 	// steady is how long a container without a health check must have run:
 	// the engine says "running" of one that dies at once, too.
 	steady = 700 * time.Millisecond
+	// steadyAgain is the same for one that has died before, and may well do so
+	// again.
+	steadyAgain = 3 * time.Second
 )
 
 // Up starts the project and returns once every service is what it should be. An
@@ -118,7 +125,7 @@ func (e *Engine) blame(ctx context.Context, o UpOptions, w *watch, err error) er
 	if errors.Is(err, ErrUnreachable) {
 		return fmt.Errorf("start the services: %w", err)
 	}
-	why := brief(err)
+	why := o.unpulled(err, brief(err))
 	if list, lookErr := e.containers(ctx, composeProject+"="+o.Name); lookErr == nil {
 		if verdict, _ := w.look(list, time.Now()); verdict != nil {
 			why = e.explain(ctx, o, verdict)
@@ -149,6 +156,35 @@ func brief(err error) error {
 		return worded{text: "build an image: " + strings.TrimSpace(strings.ReplaceAll(after, rule, "")), err: err}
 	}
 	return err
+}
+
+// pullFailed finds the services of which Compose says that their image cannot be had.
+var pullFailed = regexp.MustCompile(`(?m)^ *(\S+) Error `)
+
+// unpulled adds whose image it is to what the engine answered, which says at best
+// where it has asked for one.
+func (o UpOptions) unpulled(err, why error) error {
+	for _, found := range pullFailed.FindAllStringSubmatch(said(err), -1) {
+		if image := imageIn(o.File, found[1]); image != "" {
+			return fmt.Errorf("pull the image %s of service %s: %w", image, found[1], why)
+		}
+	}
+	return why
+}
+
+// imageIn is the image that a compose file names for a service; empty if there is
+// none.
+func imageIn(file, service string) string {
+	var content struct {
+		Services map[string]struct {
+			Image string `yaml:"image"`
+		} `yaml:"services"`
+	}
+	data, err := os.ReadFile(file)
+	if err != nil || yaml.Unmarshal(data, &content) != nil {
+		return ""
+	}
+	return content.Services[service].Image
 }
 
 // tailLines is how much of a service's log an error shows.

@@ -17,6 +17,9 @@ type watch struct {
 	upEnded bool
 	// hasty takes "running" for an answer without looking twice.
 	hasty bool
+	// restarts is how often the engine had started a container again before
+	// anything was asked of it.
+	restarts map[string]int
 	// since is when a container was first seen running, by its id and start.
 	since map[string]time.Time
 	// complete is when all containers were there.
@@ -25,8 +28,9 @@ type watch struct {
 }
 
 func newWatch(o UpOptions, before []container) *watch {
-	w := &watch{UpOptions: o, old: map[string]time.Time{}, since: map[string]time.Time{}, told: map[string]string{}}
+	w := &watch{UpOptions: o, old: map[string]time.Time{}, since: map[string]time.Time{}, restarts: map[string]int{}, told: map[string]string{}}
 	for _, c := range before {
+		w.restarts[c.ID] = c.Restarts
 		if c.State.Status != "running" {
 			w.old[c.ID] = c.State.StartedAt
 		}
@@ -157,10 +161,19 @@ func (w *watch) running(s Service, c container, now time.Time) condition {
 	if w.since[key].IsZero() {
 		w.since[key] = now
 	}
-	if !w.hasty && now.Sub(w.since[key]) < steady {
+	if !w.hasty && now.Sub(w.since[key]) < w.enough(c) {
 		return condition{state: "started"}
 	}
 	return condition{state: "running", ready: true}
+}
+
+// enough is how long a container must run to count as running: one that the engine
+// had to start again since we look, for longer.
+func (w *watch) enough(c container) time.Duration {
+	if w.restarts[c.ID] < c.Restarts {
+		return steadyAgain
+	}
+	return steady
 }
 
 // ended judges a container that has ended and is not started again.

@@ -120,6 +120,25 @@ func TestNotYet(t *testing.T) {
 		t.Errorf("not judged at the end: %v", verdict)
 	}
 
+	// One that has died meanwhile must run for longer, one that did so in the
+	// past must not.
+	again := one("running", func(c *container) { c.Restarts = 3 })
+	w = newWatch(o, nil)
+	w.upEnded = true
+	_, _ = w.look([]container{again}, now)
+	if _, ready := w.look([]container{again}, now.Add(steady)); ready {
+		t.Error("ready although it has just died")
+	}
+	if _, ready := w.look([]container{again}, now.Add(steadyAgain)); !ready {
+		t.Error("not ready although it has run for long")
+	}
+	w = newWatch(o, []container{again})
+	w.upEnded = true
+	_, _ = w.look([]container{again}, now)
+	if _, ready := w.look([]container{again}, now.Add(steady)); !ready {
+		t.Error("not ready although it died long ago")
+	}
+
 	// The time counts from when all containers are there.
 	w = newWatch(o, nil)
 	_, _ = w.look(nil, now)
