@@ -2,16 +2,13 @@ package steps
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"ecluse/saga"
-	"ecluse/steps/dotenv"
 	"ecluse/steps/port"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
@@ -131,29 +128,11 @@ func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]str
 	return fact, endOf(pending), nil
 }
 
-// environ is what the service sees: the session's variables, then the files
-// `.env`, `.env.local` and `.env.ecluse` of the worktree, the later the stronger.
+// environ is what the service sees.
 func (s service) environ() (map[string]string, error) {
-	vars, err := Environment(s.Config, s.Session())
+	vars, err := ProgramEnvironment(s.Config, s.Session())
 	if err != nil {
-		return nil, saga.Permanent(err)
-	}
-	for _, name := range []string{".env", ".env.local", EnvFile} {
-		path := filepath.Join(s.Session().Worktree, name)
-		data, err := readEnvFile(path)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the environment of service %s: %w", s.spec.Name, err)
-		}
-		parsed, err := dotenv.Parse(data)
-		if err != nil {
-			return nil, saga.Permanent(fmt.Errorf("read %s: %w", path, err))
-		}
-		for key, value := range parsed {
-			vars[key] = value
-		}
+		return nil, fmt.Errorf("service %s: %w", s.spec.Name, err)
 	}
 	return vars, nil
 }
