@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,16 +18,19 @@ import (
 	"ecluse/steps/docker"
 )
 
-// compose runs the services of the worktree's compose file in a project of the
-// session's own.
-type compose struct{ *Target }
+// compose runs the services of one group of the worktree's compose files in a project
+// of the session's own.
+type compose struct {
+	*Target
+	group composeGroup
+}
 
 var (
 	_ saga.Step     = compose{}
 	_ saga.Verifier = compose{}
 )
 
-// composeStep is the step's name.
+// composeStep is the step's name, or the beginning of it: "compose:<file>".
 const composeStep = "compose"
 
 const (
@@ -70,22 +72,22 @@ func planCompose(p *planner) {
 	if p.cfg.Mode == ModeHybrid {
 		what = "data services"
 	}
-	file := p.cfg.Compose.File
-	if file == "" {
-		file = "the compose file"
+	var specs []saga.Spec
+	for _, g := range p.cfg.groups() {
+		specs = append(specs, saga.Spec{
+			Name: g.Step, Kind: composeStep, Cause: what + " of " + g.String(),
+			Does:    "docker compose up in a project of the session's own, wait until healthy",
+			Reverts: "remove containers, networks, volumes and built images by label, verify that none is left",
+			Policy: saga.Policy{
+				Timeout: buildTimeout + or(p.cfg.Compose.Timeout, composeTimeout), CompensateTimeout: composeDown,
+				CompensateRetries: 2, Backoff: time.Second,
+			},
+		})
 	}
-	p.add(saga.Spec{
-		Name: composeStep, Kind: "compose", Cause: what + " of " + file,
-		Does:    "docker compose up in a project of the session's own, wait until healthy",
-		Reverts: "remove containers, networks, volumes and built images by label, verify that none is left",
-		Policy: saga.Policy{
-			Timeout: buildTimeout + or(p.cfg.Compose.Timeout, composeTimeout), CompensateTimeout: composeDown,
-			CompensateRetries: 2, Backoff: time.Second,
-		},
-	})
+	p.add(specs...)
 }
 
-func newCompose(t *Target, _ saga.Spec) saga.Step { return compose{t} }
+func newCompose(t *Target, spec saga.Spec) saga.Step { return compose{t, t.Config.groupOf(spec.Name)} }
 
 // Do writes the private compose file and brings its services up.
 func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
@@ -133,7 +135,7 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 // decide looks at what is there before anything is made.
 func (c compose) decide(ctx context.Context, engine *docker.Engine) (composeFact, error) {
 	s := c.Session()
-	fact := composeFact{Project: Project(c.Config, s), File: filepath.Join(c.Dir, "compose.yaml"), Run: s.Run.ID}
+	fact := composeFact{Project: c.group.project(c.Config, s), File: c.group.private(c.Dir), Run: s.Run.ID}
 	there, err := engine.Of(ctx, fact.Project)
 	for _, volume := range there.Volumes {
 		fact.Prior = append(fact.Prior, volume.Name)
@@ -229,80 +231,6 @@ func (c compose) fact(a *saga.Attempt) (composeFact, bool, error) {
 	var fact composeFact
 	known, err := a.Load(composeFactKey, &fact)
 	return fact, known, err
-}
-
-// model reads the compose file of the worktree, with the services that run in
-// Docker in this mode. Shallow leaves their env files unread.
-func (t *Target) model(ctx context.Context, shallow bool) (*docker.Model, error) {
-	vars, err := t.composeVars()
-	if err != nil {
-		return nil, err
-	}
-	s, cfg := t.Session(), t.Config
-	opts := docker.LoadOptions{
-		Dir: s.Worktree, Project: Project(cfg, s), Profiles: cfg.Compose.Profiles,
-		Env: vars, Shallow: shallow, StandIns: t.standIns(), Publish: cfg.publish(),
-	}
-	if cfg.Compose.File != "" {
-		opts.Files = []string{cfg.Compose.File}
-	}
-	model, err := docker.Load(ctx, opts)
-	if err != nil {
-		return nil, err
-	}
-	selection, err := cfg.selection(model)
-	if err != nil {
-		return nil, err
-	}
-	if model, err = model.Select(selection); err != nil {
-		return nil, err
-	}
-	if cfg.Mode == ModeHybrid && len(selection.Only)+len(selection.Without) == 0 {
-		for _, name := range model.Built() {
-			model.Warn("service %s is built and runs in Docker; if it is what runs natively, give it the label %s=%s", name, cfg.AppLabel, cfg.AppLabelValue)
-		}
-	}
-	return model, nil
-}
-
-// composeVars are what variables in the compose file may refer to. Before all
-// ports are leased [env] cannot be worked out yet.
-func (t *Target) composeVars() (map[string]string, error) {
-	if vars, err := Environment(t.Config, t.Session()); err == nil {
-		return vars, nil
-	}
-	cfg := t.Config
-	cfg.Env = nil
-	return Environment(cfg, t.Session())
-}
-
-// standIns are the files of the main worktree that the session will inherit, by
-// where they will be.
-func (t *Target) standIns() map[string]string {
-	s, files := t.Session(), map[string]string{}
-	for _, entry := range t.Config.InheritEnv {
-		files[filepath.Join(s.Worktree, entry.Value.File)] = filepath.Join(s.Root, entry.Value.File)
-	}
-	return files
-}
-
-// publish is what the configuration says of the ports of compose services.
-func (c Config) publish() []docker.Publish {
-	var list []docker.Publish
-	for _, s := range c.Services {
-		if s.native() {
-			continue
-		}
-		list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase(), Hidden: !s.publishes()})
-		for i, extra := range s.ExtraPorts {
-			inside := extra.ContainerPort
-			if inside == 0 {
-				inside = extra.BasePort
-			}
-			list = append(list, docker.Publish{Service: s.Name, Container: inside, Name: s.extraName(i), Base: extra.BasePort})
-		}
-	}
-	return list
 }
 
 // mark tells repositories apart in names that are the machine's.

@@ -110,24 +110,27 @@ func (r *composeRig) attempt() *saga.Attempt {
 	})
 }
 
+// step is the step of the first of the groups.
+func (r *composeRig) step() compose { return compose{r.Target, r.Config.groups()[0]} }
+
 func (r *composeRig) do(t *testing.T) error {
 	t.Helper()
 	if err := (ports{r.Target}).Do(t.Context(), r.attempt()); err != nil {
 		return err
 	}
-	return compose{r.Target}.Do(t.Context(), r.attempt())
+	return r.step().Do(t.Context(), r.attempt())
 }
 
 func (r *composeRig) verify(t *testing.T) error {
 	t.Helper()
-	return errors.Join(ports{r.Target}.Verify(t.Context(), r.attempt()), compose{r.Target}.Verify(t.Context(), r.attempt()))
+	return errors.Join(ports{r.Target}.Verify(t.Context(), r.attempt()), r.step().Verify(t.Context(), r.attempt()))
 }
 
 func (r *composeRig) compensate(t *testing.T, reverting bool) {
 	t.Helper()
 	a := r.attempt()
 	a.Compensating, a.Reverting = true, reverting
-	if err := (compose{r.Target}).Compensate(t.Context(), a); err != nil {
+	if err := r.step().Compensate(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -289,7 +292,7 @@ services:
 		t.Errorf("environment %v, %v", vars, err)
 	}
 	r.Config.Services[0].PublishPrimary = nil
-	model, err := r.model(t.Context(), true)
+	model, err := r.step().model(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +300,7 @@ services:
 		t.Errorf("with its first port hidden it publishes %+v", list)
 	}
 	r.Config.Services[0].Name = "unknown"
-	if _, err := r.model(t.Context(), true); err == nil {
+	if _, err := r.step().model(t.Context(), true); err == nil {
 		t.Error("a service that the compose file does not have was accepted")
 	}
 }
@@ -354,7 +357,7 @@ services:
 		if err := (ports{r.Target}).Do(ctx, r.attempt()); err != nil {
 			t.Logf("cut off before: %v", err)
 		}
-		err := compose{r.Target}.Do(ctx, r.attempt())
+		err := r.step().Do(ctx, r.attempt())
 		cancel()
 		if err == nil {
 			t.Fatal("b got healthy")

@@ -30,10 +30,23 @@ func (c Config) natives() []Service {
 	return list
 }
 
-// Project is the name of the session's compose project. It holds the
-// repository's mark: two repositories may have sessions of one slug.
+// Project is the name of the session's compose project, the first if it has
+// several. It holds the repository's mark: two repositories may have sessions of one
+// slug.
 func Project(cfg Config, s session.Session) string {
-	return fmt.Sprintf("%s_%s_%s", cfg.Prefix, s.Slug, mark(s.Repo))
+	if projects := cfg.projects(s); len(projects) > 0 {
+		return projects[0]
+	}
+	return composeGroup{}.project(cfg, s)
+}
+
+// projects are the names of the session's compose projects.
+func (c Config) projects(s session.Session) []string {
+	var names []string
+	for _, g := range c.groups() {
+		names = append(names, g.project(c, s))
+	}
+	return names
 }
 
 // Environment is what a session's programs find in their environment, and what
@@ -43,8 +56,8 @@ func Environment(cfg Config, s session.Session) (map[string]string, error) {
 		"ECLUSE_SLOT": strconv.Itoa(s.Slot), "ECLUSE_SLUG": s.Slug, "ECLUSE_MODE": s.Mode,
 		"ECLUSE_BRANCH": s.Branch, "ECLUSE_WORKTREE": s.Worktree, "ECLUSE_ROOT": s.Root,
 	}
-	if cfg.Mode != ModeHost {
-		vars["COMPOSE_PROJECT_NAME"] = Project(cfg, s)
+	if projects := cfg.projects(s); len(projects) > 0 {
+		vars["COMPOSE_PROJECT_NAME"] = projects[0]
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Ports)) {
 		if !strings.Contains(name, ".") {
@@ -68,10 +81,15 @@ func Environment(cfg Config, s session.Session) (map[string]string, error) {
 	return vars, nil
 }
 
-// setPorts sets the variables that a service asked for.
+// setPorts sets the variables of a service's ports, also those that it asked for. A
+// service whose own port is not published is known by the first other one.
 func setPorts(vars map[string]string, ports map[string]int, service Service) {
-	if port, ok := ports[service.Name]; ok {
-		for _, name := range service.PortEnv {
+	lease := service.Name
+	if !service.publishes() && len(service.ExtraPorts) > 0 {
+		lease = service.extraName(0)
+	}
+	if port, ok := ports[lease]; ok {
+		for _, name := range append([]string{"ECLUSE_" + envKey(service.Name) + "_PORT"}, service.PortEnv...) {
 			vars[name] = strconv.Itoa(port)
 		}
 	}

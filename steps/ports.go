@@ -13,9 +13,9 @@ import (
 	"ecluse/steps/proc"
 )
 
-// ports leases what the compose file of the worktree publishes. The ports of
-// the services in the configuration were leased together with the slot; these
-// are known only now, because the file is the branch's own.
+// ports leases what the compose files of the worktree publish. The ports of the
+// native services were leased together with the slot; these are known only now,
+// because the files are the branch's own.
 type ports struct{ *Target }
 
 var (
@@ -28,7 +28,7 @@ func planPorts(p *planner) {
 		return
 	}
 	p.add(saga.Spec{
-		Name: "ports", Kind: "ports", Cause: "ports published in the compose file",
+		Name: "ports", Kind: "ports", Cause: "ports published in the compose files",
 		Does: "lease a port for each", Reverts: "nothing: leases end with the session",
 		Policy: saga.Policy{Timeout: time.Minute, CompensateTimeout: time.Minute},
 	})
@@ -39,7 +39,7 @@ func newPorts(t *Target, _ saga.Spec) saga.Step { return ports{t} }
 // Do leases a port for everything that is published and has none yet.
 func (p ports) Do(ctx context.Context, _ *saga.Attempt) error {
 	// The env files of the services are made only in the next step.
-	model, err := p.model(ctx, true)
+	list, err := p.published(ctx)
 	if err != nil {
 		return saga.Permanent(err)
 	}
@@ -47,7 +47,7 @@ func (p ports) Do(ctx context.Context, _ *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	wants := p.Config.unleased(model.Published(), p.Session(), taken)
+	wants := p.Config.unleased(list, p.Session(), taken)
 	if len(wants) == 0 {
 		return nil
 	}
@@ -57,11 +57,21 @@ func (p ports) Do(ctx context.Context, _ *saga.Attempt) error {
 
 // Verify looks whether everything that is published has its lease.
 func (p ports) Verify(ctx context.Context, _ *saga.Attempt) error {
-	model, err := p.model(ctx, true)
+	list, err := p.published(ctx)
 	if err != nil {
 		return err
 	}
-	return leasesOf(model, p.Session().Ports)
+	return leasesOf(list, p.Session().Ports)
+}
+
+// published is what the compose files of the worktree publish, all together.
+func (p ports) published(ctx context.Context) ([]docker.Published, error) {
+	models, err := p.models(ctx, true)
+	var list []docker.Published
+	for _, model := range models {
+		list = append(list, model.Published()...)
+	}
+	return list, err
 }
 
 // Compensate has nothing to do: the leases end with the session's row.
@@ -152,8 +162,8 @@ func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
 }
 
 // leasesOf reports what is published and has no lease.
-func leasesOf(model *docker.Model, leases map[string]int) error {
-	for _, p := range model.Published() {
+func leasesOf(list []docker.Published, leases map[string]int) error {
+	for _, p := range list {
 		if leases[p.Name] == 0 {
 			return fmt.Errorf("service %s publishes port %d (%s): %w", p.Service, p.Container, p.Name, docker.ErrNoLease)
 		}

@@ -11,16 +11,13 @@ import (
 // selection is the part of the services that runs in Docker. In hybrid mode it is
 // those that the configuration names, else all but the one that is labelled as the
 // application.
-func (c Config) selection(model *docker.Model) (docker.Selection, error) {
+func (c Config) selection(g composeGroup, model *docker.Model) (docker.Selection, error) {
 	var named []string
-	for _, s := range c.Services {
-		if s.native() {
-			continue
-		}
+	for _, s := range g.Services {
 		named = append(named, s.Name)
 		if !slices.Contains(model.Services(), s.Name) && c.Mode != ModeHybrid {
-			return docker.Selection{}, fmt.Errorf("service %s (run = \"docker\" in .ecluse.toml) is not in the compose file, which has: %s",
-				s.Name, strings.Join(model.Services(), ", "))
+			return docker.Selection{}, fmt.Errorf("service %s (run = \"docker\" in .ecluse.toml) is not in %s, which has: %s",
+				s.Name, g, strings.Join(model.Services(), ", "))
 		}
 	}
 	switch {

@@ -56,7 +56,7 @@ type Config struct {
 	Hooks Hooks `toml:"hooks" json:"hooks"`
 	// Services are what runs, or what needs a port.
 	Services []Service `toml:"services" json:"services,omitempty"`
-	// Compose says how the compose file is used.
+	// Compose says how the compose files are used.
 	Compose Compose `toml:"compose" json:"compose"`
 	// Databases are made for each session on a server that outlives it, or on
 	// one of its own.
@@ -167,9 +167,6 @@ func (c *Config) settle() {
 		if s.DebugPort != 0 {
 			name := "ECLUSE_" + envKey(s.Name) + "_DEBUG_PORT"
 			s.ExtraPorts = append(s.ExtraPorts, ExtraPort{BasePort: s.DebugPort, PortEnv: config.Strings{name}})
-		}
-		if c.Compose.File == "" && !s.native() {
-			c.Compose.File = s.Compose
 		}
 	}
 }

@@ -2,12 +2,13 @@ package steps
 
 import "ecluse/steps/config"
 
-// Compose says how the compose file is used.
+// Compose says how the compose files are used.
 type Compose struct {
 	// File is the compose file, relative to the worktree; by default the one
-	// that Compose itself would find.
-	File string `toml:"file" json:"file,omitempty"`
-	// Profiles are the profiles of the compose file that are active.
+	// that Compose itself would find. It is a string, or an array of files that
+	// are merged in order, whose paths count from the folder of the first.
+	File config.Strings `toml:"file" json:"file,omitempty"`
+	// Profiles are the profiles of the compose files that are active.
 	Profiles []string `toml:"profiles" json:"profiles,omitempty"`
 	// Timeout bounds the wait for the services to be healthy; the default is
 	// five minutes.

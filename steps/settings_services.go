@@ -30,8 +30,9 @@ type Service struct {
 	// PublishPrimary says whether base_port is published, with run = "docker".
 	// Without it, it is unless an extra port has a container_port.
 	PublishPrimary *bool `toml:"publish_primary" json:"publish_primary,omitempty"`
-	// Compose is the compose file that the service is in, with run = "docker":
-	// an older way to say compose.file, and one for all services.
+	// Compose is the compose file that the service is in, with run = "docker",
+	// if that is not the one of compose.file. Each such file is a project, and
+	// a step, of its own.
 	Compose string `toml:"compose" json:"compose,omitempty"`
 	// Ready says when it counts as up; by default when its port answers.
 	Ready Ready `toml:"ready" json:"ready"`

@@ -37,7 +37,7 @@ NESTED = "${APP_URL}/x"
 PATH_OF = "${ECLUSE_ROOT}:${COMPOSE_PROJECT_NAME}"
 
 [compose]
-file = "compose.yaml"
+file = ["compose.yaml", "compose.dev.yaml"]
 profiles = ["dev"]
 timeout = "3m"
 
@@ -82,7 +82,7 @@ func TestConfigTakesEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.SlotStride != 2 || !cfg.StrictPort || cfg.WorktreeDir != "../trees" || cfg.Compose.File != "compose.yaml" {
+	if cfg.SlotStride != 2 || !cfg.StrictPort || cfg.WorktreeDir != "../trees" || !slices.Equal(cfg.Compose.File, []string{"compose.yaml", "compose.dev.yaml"}) {
 		t.Errorf("got %+v", cfg)
 	}
 	hook := cfg.Hooks.PreSpawn.Value
@@ -150,7 +150,7 @@ extra_ports = [{ base_port = 8300, container_port = 8080 }]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.SlotStride != 1 || cfg.Compose.File != "db/compose.yaml" || cfg.Services[1].publishes() {
+	if cfg.SlotStride != 1 || cfg.Services[1].Compose != "db/compose.yaml" || cfg.Services[1].publishes() {
 		t.Errorf("got %+v", cfg)
 	}
 	if cfg.Hooks.PreUp == nil || cfg.Hooks.PreUp.Value.Run != "old up" || cfg.Hooks.PreDown.Value.Run != "new down" {
@@ -228,8 +228,10 @@ func TestConfigRefuses(t *testing.T) {
 		"ready":                   {withWeb("ready = { log = \"(\", http = \"health\" }"), []string{"services.0.ready.log:5", "services.0.ready.http:5"}},
 		"service's compose":       {withWeb("run = \"docker\"\ncompose = \"../x\""), []string{"services.0.compose:6"}},
 		"service's empty compose": {withWeb("run = \"docker\"\ncompose = \"\""), []string{"services.0.compose:6"}},
-		"two compose files":       {withWeb("run = \"docker\"\ncompose = \"a.yaml\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"b.yaml\""), []string{"services.1.compose:11"}},
-		"two, one not named":      {withWeb("run = \"docker\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"b.yaml\""), []string{"services.0.name:3"}},
+		"compose files outside":   {"mode = \"hybrid\"\n[compose]\nfile = [\"a.yaml\",\n\"../b.yaml\",\n\"\"]", []string{"compose.file.1:4", "compose.file.2:5"}},
+		"no compose files":        {"mode = \"hybrid\"\n[compose]\nfile = []", []string{"compose.file:3"}},
+		"long compose file":       {withWeb("run = \"docker\"\ncompose = \"" + strings.Repeat("x", maxFile+1) + "\""), []string{"services.0.compose:6"}},
+		"odd compose file":        {withWeb("run = \"docker\"\ncompose = \"a\\nb\""), []string{"services.0.compose:6"}},
 		"the same port":           {withWeb("[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\nhost_port = 3000"), []string{"services.1.host_port:9"}},
 		"too near":                {withWeb("[[services]]\nname = \"api\"\nbase_port = 3087"), []string{"services.1.base_port:7"}},
 		"own extra port":          {withWeb("extra_ports = [{ base_port = 3000 }]"), []string{"services.0.extra_ports.0.base_port:5"}},
@@ -267,6 +269,8 @@ func TestConfigAccepts(t *testing.T) {
 		"one port in two":           withWeb("run = \"docker\"\n[[services]]\nname = \"api\"\nrun = \"docker\"\nbase_port = 3000\nhost_port = 13000"),
 		"one that is not published": withWeb("[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 3000\npublish_primary = false"),
 		"one compose file":          withWeb("run = \"docker\"\ncompose = \"a/b.yaml\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"./a//b.yaml\""),
+		"two compose files":         withWeb("run = \"docker\"\ncompose = \"a.yaml\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"b.yaml\""),
+		"two, one not named":        withWeb("run = \"docker\"\n[[services]]\nname = \"db\"\nrun = \"docker\"\nbase_port = 5432\ncompose = \"b.yaml\""),
 		"ready with a variable":     withWeb("command = \"x\"\nready = { http = \"${URL}/x\" }\n[env]\nURL = \"http://localhost:${PORT}\""),
 		"the highest":               "max_slots = 255\nport_search_range = 255\n" + withWeb(""),
 	} {

@@ -35,7 +35,7 @@ var reserved = []string{
 const (
 	maxSlots   = 255
 	maxRetries = 100
-	// maxEntries bounds the entries of [env], [[services]] and inherit_env:
+	// maxEntries bounds the entries of [env], [[services]] and lists of files:
 	// their checks, and what becomes of them, are not made for more.
 	maxEntries = 1000
 	// maxPattern bounds a regular expression, in bytes.
@@ -55,7 +55,7 @@ type validator struct {
 func (c Config) validate(p *config.Problems, root string) {
 	v := validator{c, p, root}
 	v.top()
-	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv)} {
+	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv), "compose.file": len(c.Compose.File)} {
 		if n > maxEntries {
 			v.sayf(key, "%s has %d entries; it takes %d", key, n, maxEntries)
 			return
@@ -65,9 +65,7 @@ func (c Config) validate(p *config.Problems, root string) {
 	v.inherit()
 	v.env()
 	v.hooks()
-	if v.Has("compose.file") { // else it is a service's
-		v.inside("compose.file", c.Compose.File)
-	}
+	v.composeFiles()
 	v.services()
 	v.layout()
 }
@@ -103,7 +101,7 @@ func (v validator) zeros() {
 		v.zero(at+"ready.command", s.Ready.Command)
 		v.zero(at+"ready.http", s.Ready.HTTP)
 	}
-	v.zero("compose.file", v.Compose.File)
+	v.zero("compose.file", v.Compose.File...)
 	v.zero("compose.profiles", v.Compose.Profiles...)
 	v.zero("app_label", v.AppLabel)
 	v.zero("app_label_value", v.AppLabelValue)

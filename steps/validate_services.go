@@ -2,10 +2,10 @@ package steps
 
 import (
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"ecluse/steps/port"
 )
@@ -30,7 +30,7 @@ func (v validator) services() {
 		v.runs(at, s)
 		v.ports(at, i, s)
 		v.ready(at, s)
-		v.composed(at, s)
+		v.composeFile(at+"compose", s.Compose)
 	}
 }
 
@@ -96,16 +96,31 @@ func (v validator) ready(at string, s Service) {
 	}
 }
 
-// composed checks the compose file that a service names. There is one for all.
-func (v validator) composed(at string, s Service) {
-	v.inside(at+"compose", s.Compose)
-	if s.native() || v.Compose.File == "" {
-		return
+// composeFiles checks the compose files of the root.
+func (v validator) composeFiles() {
+	if len(v.Compose.File) == 0 {
+		v.inside("compose.file", "")
 	}
+	for i, file := range v.Compose.File {
+		key := "compose.file"
+		if at := fmt.Sprintf("%s.%d", key, i); v.Has(at) { // it is an array
+			key = at
+		}
+		v.composeFile(key, file)
+	}
+}
+
+// maxFile bounds the path of a compose file, which is a part of its step's name.
+const maxFile = 200
+
+// composeFile checks the path of a compose file.
+func (v validator) composeFile(key, file string) {
 	switch {
-	case s.Compose != "" && filepath.Clean(s.Compose) != filepath.Clean(v.Compose.File):
-		v.sayf(at+"compose", "the services are in two compose files, %s and %s; name one that has `include:` for both, as compose.file", v.Compose.File, s.Compose)
-	case s.Compose == "" && !v.Has("compose.file"):
-		v.sayf(at+"name", "%s names no compose file and another service names %s; name it once, as compose.file", s.Name, v.Compose.File)
+	case len(file) > maxFile:
+		v.sayf(key, "the path of a compose file has up to %d bytes; this one has %d", maxFile, len(file))
+	case strings.ContainsFunc(file, unicode.IsControl):
+		v.sayf(key, "%q has a control character in it", file)
+	default:
+		v.inside(key, file)
 	}
 }
