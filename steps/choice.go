@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/port"
 )
@@ -162,13 +163,14 @@ func (c Config) pinned(taken map[int]string) []session.Want {
 	var wants []session.Want
 	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
 		number := c.Choice.Pins[name]
-		want := session.Want{Name: name, Pin: number}
+		want := session.Want{Name: name, Pin: number, Candidates: []int{number}}
 		if _, published := taken[number]; published || !port.Free(number) {
 			want.Taken = fmt.Sprintf("it is taken by %s", takenBy(number, taken))
-		} else {
-			want.Candidates = []int{number}
 		}
 		wants = append(wants, want)
 	}
 	return wants
 }
+
+// Runs reports whether what a step makes runs: services and containers.
+func Runs(spec saga.Spec) bool { return spec.Kind == "service" || spec.Kind == composeStep }

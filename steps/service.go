@@ -169,6 +169,9 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	if !known || !fact.Alive() {
 		return fmt.Errorf("service %s is not running", s.spec.Name)
 	}
+	if s.Options().Anew && fact.Log != s.LogFile {
+		return fmt.Errorf("service %s was started in an earlier run, and is to be made anew", s.spec.Name)
+	}
 	if place(s.Session().Worktree) != fact.Place {
 		return fmt.Errorf("service %s runs in a worktree that is no more", s.spec.Name)
 	}

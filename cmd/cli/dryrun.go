@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"ecluse/saga/session"
@@ -20,14 +19,16 @@ func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t u
 		return err
 	}
 	s, err := st.Get(t.key)
-	if errors.Is(err, session.ErrNotFound) {
+	switch {
+	case errors.Is(err, session.ErrNotFound):
 		s, err = planned(ctx, st, repo, cfg, t)
+	case err == nil && t.branch != "" && t.branch != s.Branch:
+		err = session.Taken(s, t.branch)
+	case err == nil:
+		err = t.fits(s)
 	}
 	if err != nil {
 		return err
-	}
-	if t.branch != "" && t.branch != s.Branch {
-		return session.Taken(s, t.branch)
 	}
 	return a.printPlan(s)
 }
@@ -51,14 +52,13 @@ func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg steps.Conf
 	if err != nil {
 		return session.Session{}, err
 	}
-	s.Key, s.Slot, s.Ports = t.key, slot, map[string]int{}
-	for _, want := range wants {
-		i := slices.IndexFunc(want.Candidates, func(port int) bool { _, leased := leases[port]; return !leased })
-		if i >= 0 {
-			s.Ports[want.Name] = want.Candidates[i]
-		}
+	others := map[int]string{}
+	for port, by := range leases {
+		others[port] = by.Slug
 	}
-	return s, nil
+	s.Key, s.Slot = t.key, slot
+	s.Ports, err = session.Reserve(nil, wants, others)
+	return s, err
 }
 
 // planStep is a step of --dry-run --json.

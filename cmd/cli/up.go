@@ -25,8 +25,11 @@ type upOptions struct {
 	dryRun    bool
 	onFailure string
 	wait      time.Duration
+	force     bool
+	watch     bool
 	// keepSaid: --on-failure was given.
 	keepSaid bool
+	choiceFlags
 }
 
 func newUp(a *app) *cobra.Command {
@@ -42,7 +45,9 @@ session whose services have died, and does nothing at all when all is well.
 Without BRANCH it is the session in whose worktree you are; in a worktree of
 your own it is that worktree, which the session adopts.
 
-A session keeps the .ecluse.toml that it was made from until it is taken down.`,
+A session keeps the .ecluse.toml that it was made from until it is taken down,
+and so it does with what --services, --skip, --port and --no-inherit-env say:
+they count when the session is made, and may be left out later.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.keepSaid = cmd.Flags().Changed("on-failure")
@@ -54,6 +59,10 @@ A session keeps the .ecluse.toml that it was made from until it is taken down.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan, and how each step would be compensated; change nothing")
 	f.StringVar(&o.onFailure, "on-failure", "rollback", "what a failed up leaves: rollback (nothing) or keep (everything, to look at)")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another command that works on the session")
+	f.BoolVar(&o.force, "force", false, "make services and containers anew, although they are well")
+	o.add(cmd)
+	f.Bool("reuse-worktree", false, "a worktree that is there is always used")
+	_ = f.MarkHidden("reuse-worktree") // of the original tool
 	return cmd
 }
 
@@ -83,10 +92,15 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	choice, err := o.choice()
+	if err != nil {
+		return err
+	}
 	target, err := a.upTarget(ctx, repo, args)
 	if err != nil {
 		return err
 	}
+	target.choice, target.fits = choice, func(s session.Session) error { return o.fits(choice, s) }
 	if target.from, err = a.begin(ctx, repo, target, o.from); err != nil {
 		return err
 	}
@@ -104,7 +118,7 @@ func (a *app) up(o upOptions, args []string) error {
 	}
 	s, changed, err := m.Up(stops, session.UpRequest{
 		Key: target.key, Branch: target.branch, MaxSlots: cfg.MaxSlots, Wait: o.wait,
-		Options: session.Options{KeepOnFailure: keep},
+		Options: session.Options{KeepOnFailure: keep, Anew: o.force}, Fits: target.fits, Again: o.again,
 		New: func(ctx context.Context, slot int) (session.Session, []session.Want, error) {
 			return draft(ctx, repo, cfg, target, slot)
 		},
@@ -114,6 +128,9 @@ func (a *app) up(o upOptions, args []string) error {
 	}
 	return a.showUp(s, changed)
 }
+
+// again chooses what --force makes anew.
+func (o upOptions) again(spec saga.Spec) bool { return o.force && steps.Runs(spec) }
 
 // begin is the commit that --from means, as it is seen from where the command is
 // run: HEAD is that of the worktree there.
@@ -168,6 +185,10 @@ type upTarget struct {
 	from   string
 	// worktree is set when a worktree of the user's is to be adopted.
 	worktree string
+	// choice is for a session that does not exist yet; fits refuses one that
+	// does and was made with another one.
+	choice steps.Choice
+	fits   func(session.Session) error
 }
 
 // upTarget works out which session the arguments mean.
@@ -226,6 +247,10 @@ func namedTarget(st session.Store, repo git.Repo, name string) (upTarget, error)
 // draft makes the record of a new session. Whatever can be found out to be
 // impossible is found out here, before anything is made.
 func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slot int) (session.Session, []session.Want, error) {
+	cfg, err := chosen(cfg, t.choice)
+	if err != nil {
+		return session.Session{}, nil, err
+	}
 	if t.branch == "" {
 		t.branch = t.key.Slug // the session that the slug named has just gone
 	}

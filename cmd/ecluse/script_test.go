@@ -47,6 +47,9 @@ func setUpScript(env *testscript.Env) error {
 	}
 	base := 10000 + int(nextBase.Add(1))*portsPerWorld%20000
 	env.Setenv("BASE", strconv.Itoa(base))
+	for n := 1; n <= 3; n++ { // ports that no base leads to
+		env.Setenv(fmt.Sprintf("PIN%d", n), strconv.Itoa(base+portsPerWorld-n))
+	}
 	env.Setenv("HOME", filepath.Join(work, "home"))
 	env.Setenv("DOCKER_CONFIG", dockerConfig())
 	env.Setenv("ECLUSE_STATE_DIR", filepath.Join(work, "state"))

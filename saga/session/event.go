@@ -71,7 +71,8 @@ type Want struct {
 	Candidates []int
 	// Taken says, in words, what holds those that were not.
 	Taken string
-	// Pin is the port that the user asked for, 0 if any will do.
+	// Pin is the port that the user asked for, 0 if any will do. It is then the
+	// one candidate, which can be had unless Taken says who has it.
 	Pin int
 }
 
@@ -110,9 +111,10 @@ type Result struct {
 	History  []Entry
 }
 
-// reserve gives the session its leases: of each want the best candidate that
-// nobody holds.
-func reserve(held map[string]int, wants []Want, others map[int]string) (map[string]int, error) {
+// Reserve gives a session its leases: of each want the best candidate that nobody
+// holds, beside those that it holds already. Others are the ports of other sessions,
+// by whom. The error wraps [ErrExhausted].
+func Reserve(held map[string]int, wants []Want, others map[int]string) (map[string]int, error) {
 	ports := make(map[string]int, len(held)+len(wants))
 	mine := make(map[int]string, len(held)+len(wants))
 	for name, port := range held {
@@ -132,6 +134,9 @@ func reserve(held map[string]int, wants []Want, others map[int]string) (map[stri
 				by = fmt.Sprintf("; %d is leased to %s of the same session", candidate, holder)
 				continue
 			}
+			if want.Pin != 0 && want.Taken != "" {
+				continue
+			}
 			port = candidate
 			break
 		}
@@ -139,16 +144,20 @@ func reserve(held map[string]int, wants []Want, others map[int]string) (map[stri
 			if want.Taken != "" {
 				by = "; " + want.Taken + by
 			}
-			return nil, want.exhausted(by)
+			return nil, want.exhausted(by, others[want.Pin])
 		}
 		ports[want.Name], mine[port] = port, want.Name
 	}
 	return ports, nil
 }
 
-// exhausted is that none of the ports can be had, by whom they are held.
-func (w Want) exhausted(by string) error {
-	if w.Pin != 0 {
+// exhausted is that none of the ports can be had, by whom they are held. Holder is
+// the session that has the one that was pinned.
+func (w Want) exhausted(by, holder string) error {
+	switch {
+	case w.Pin != 0 && holder != "":
+		return say(ErrExhausted, "port %d cannot be had for %s: it is leased to session %s; end that, or pin another one", w.Pin, w.Name, holder)
+	case w.Pin != 0:
 		return say(ErrExhausted, "port %d cannot be had for %s%s; end what holds it, or pin another one", w.Pin, w.Name, by)
 	}
 	return say(ErrExhausted, "no port is free for %s%s; end what holds it, or give the service another base_port or a wider port_search_range",

@@ -91,6 +91,8 @@ type Run struct {
 type Options struct {
 	// KeepOnFailure leaves an up that failed as it stands, to be looked at.
 	KeepOnFailure bool `json:"keep_on_failure,omitempty"`
+	// Anew makes what runs anew, although it is whole.
+	Anew bool `json:"anew,omitempty"`
 	// KeepWorktree makes a teardown end in stopped; DeleteWorktree removes
 	// also a worktree that the session did not make.
 	KeepWorktree   bool `json:"keep_worktree,omitempty"`

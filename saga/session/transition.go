@@ -66,7 +66,7 @@ func (t *transition) apply() error {
 
 // lease adds ports.
 func (t *transition) lease() error {
-	ports, err := reserve(t.s.Ports, t.e.Wants, t.v.Ports)
+	ports, err := Reserve(t.s.Ports, t.e.Wants, t.v.Ports)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (t *transition) create() error {
 	if by, taken := t.v.Slots[n.Slot]; taken {
 		return fmt.Errorf("slot %d went to session %s: %w", n.Slot, by, ErrStale)
 	}
-	ports, err := reserve(n.Ports, t.e.Wants, t.v.Ports)
+	ports, err := Reserve(n.Ports, t.e.Wants, t.v.Ports)
 	if err != nil {
 		return err
 	}

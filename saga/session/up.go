@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ecluse/fsm"
@@ -22,6 +23,12 @@ type UpRequest struct {
 	New      func(ctx context.Context, slot int) (Session, []Want, error)
 	MaxSlots int
 	Options  Options
+	// Fits is asked of a session that exists. Its error refuses what was asked
+	// for, before anything is changed. May be nil.
+	Fits func(Session) error
+	// Again chooses the steps of a session that exists which are done again even
+	// if they are whole. May be nil.
+	Again func(saga.Spec) bool
 	// Wait is how long to wait for another owner; zero is not at all,
 	// negative without end.
 	Wait time.Duration
@@ -48,6 +55,11 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 		}
 		if seen.State != fsm.Absent && req.Branch != "" && seen.Branch != req.Branch {
 			return seen, done, Taken(seen, req.Branch)
+		}
+		if seen.State != fsm.Absent && req.Fits != nil {
+			if err := req.Fits(seen); err != nil {
+				return seen, done, err
+			}
 		}
 		s, again, err := m.upOnce(stops, req, seen, lost)
 		done = done || s.Epoch != seen.Epoch
@@ -91,7 +103,7 @@ func (m *Manager) upOnce(stops Stops, req UpRequest, seen Session, lost int) (s 
 		s, err = m.create(stops, req, e, lost)
 		return s, false, err
 	}
-	e.Missing = m.missing(stops.Soft, seen)
+	e.Missing = req.again(seen, m.missing(stops.Soft, seen))
 	if err := context.Cause(stops.Soft); err != nil {
 		return seen, false, err
 	}
@@ -100,6 +112,18 @@ func (m *Manager) upOnce(stops Stops, req UpRequest, seen Session, lost int) (s 
 	}
 	s, err = m.claim(stops, seen, e)
 	return s, false, err
+}
+
+// again adds to the steps that are missing those that are to be done again.
+func (r UpRequest) again(s Session, missing []string) []string {
+	var names []string
+	for i, spec := range s.Plan.Steps {
+		whole := r.Again != nil && s.Progress.Steps[i].Phase == saga.Done && r.Again(spec)
+		if whole || slices.Contains(missing, spec.Name) {
+			names = append(names, spec.Name)
+		}
+	}
+	return names
 }
 
 // finishFirst completes an earlier run that was cut off or got stuck.
