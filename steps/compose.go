@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
 
 	"ecluse/saga"
-	"ecluse/saga/session"
 	"ecluse/steps/docker"
+	"ecluse/steps/proc"
 )
 
 // compose runs the services of one group of the worktree's compose files in a project
@@ -52,8 +51,8 @@ type composeFact struct {
 	// Run is the run that made it first. It is on the labels of everything,
 	// which must not change: Compose makes anew what has other labels.
 	Run string `json:"run"`
-	// Prior are volumes that an earlier session of the name left on purpose.
-	Prior []string `json:"prior,omitempty"`
+	// Place is where the engine is that runs it.
+	Place docker.Place `json:"place,omitzero"`
 	// Services are what must be there once it is up.
 	Services []docker.Service `json:"services"`
 	// Up is set once they were. Until then the engine may be at work for a
@@ -77,7 +76,7 @@ func planCompose(p *planner) {
 		specs = append(specs, saga.Spec{
 			Name: g.Step, Kind: composeStep, Cause: what + " of " + g.String(),
 			Does:    "docker compose up in a project of the session's own, wait until healthy",
-			Reverts: "remove containers, networks, volumes and built images by label, verify that none is left",
+			Reverts: "remove containers, networks and built images by label, verify that none is left",
 			Policy: saga.Policy{
 				Timeout: buildTimeout + or(p.cfg.Compose.Timeout, composeTimeout), CompensateTimeout: composeDown,
 				CompensateRetries: 2, Backoff: time.Second,
@@ -91,20 +90,20 @@ func newCompose(t *Target, spec saga.Spec) saga.Step { return compose{t, t.Confi
 
 // Do writes the private compose file and brings its services up.
 func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
-	engine, err := docker.Open(ctx)
-	if err != nil {
-		return err
-	}
 	fact, known, err := c.fact(a)
 	if err != nil {
 		return err
 	}
 	if !known {
-		if fact, err = c.decide(ctx, engine); err != nil {
+		if fact, err = c.decide(ctx); err != nil {
 			return err
 		}
 	}
-	made, err := c.rewrite(ctx, fact)
+	engine, err := docker.OpenAt(ctx, fact.Place)
+	if err != nil {
+		return err
+	}
+	made, err := c.rewrite(ctx, fact, a.Step)
 	if err != nil {
 		return saga.Permanent(err)
 	}
@@ -132,19 +131,17 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 	return a.Save(composeFactKey, fact)
 }
 
-// decide looks at what is there before anything is made.
-func (c compose) decide(ctx context.Context, engine *docker.Engine) (composeFact, error) {
+// decide settles, before anything is made, what and where it will be.
+func (c compose) decide(ctx context.Context) (composeFact, error) {
 	s := c.Session()
-	fact := composeFact{Project: c.group.project(c.Config, s), File: c.group.private(c.Dir), Run: s.Run.ID}
-	there, err := engine.Of(ctx, fact.Project)
-	for _, volume := range there.Volumes {
-		fact.Prior = append(fact.Prior, volume.Name)
-	}
-	return fact, err
+	at, err := c.place(ctx)
+	return composeFact{
+		Project: c.group.project(c.Config, s), File: c.group.private(c.Dir), Run: s.Run.ID, Place: at.Place,
+	}, err
 }
 
 // rewrite makes the private compose file.
-func (c compose) rewrite(ctx context.Context, fact composeFact) (*docker.Rewritten, error) {
+func (c compose) rewrite(ctx context.Context, fact composeFact, step string) (*docker.Rewritten, error) {
 	model, err := c.model(ctx, false)
 	if err != nil {
 		return nil, err
@@ -152,7 +149,7 @@ func (c compose) rewrite(ctx context.Context, fact composeFact) (*docker.Rewritt
 	s := c.Session()
 	return model.Rewrite(docker.Rewriting{Leases: s.Ports, Labels: map[string]string{
 		docker.LabelRepo: s.Repo, docker.LabelSession: s.ID, docker.LabelSlug: s.Slug,
-		docker.LabelSlot: strconv.Itoa(s.Slot), docker.LabelRun: fact.Run,
+		docker.LabelSlot: strconv.Itoa(s.Slot), docker.LabelRun: fact.Run, docker.LabelStep: step,
 	}})
 }
 
@@ -174,7 +171,7 @@ func (c compose) Verify(ctx context.Context, a *saga.Attempt) error {
 	case !known || !fact.Up:
 		return errors.New("the services were not up yet")
 	}
-	made, err := c.rewrite(ctx, fact)
+	made, err := c.rewrite(ctx, fact, a.Step)
 	if err != nil {
 		return err
 	}
@@ -185,7 +182,7 @@ func (c compose) Verify(ctx context.Context, a *saga.Attempt) error {
 	if !bytes.Equal(have, made.File) {
 		return errors.New("the compose file has changed since the services were started")
 	}
-	engine, err := docker.Open(ctx)
+	engine, err := docker.OpenAt(ctx, fact.Place)
 	if err != nil {
 		return err
 	}
@@ -201,27 +198,24 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 	}
 	s := c.Session()
 	if a.Reverting && fact.Run != s.Run.ID {
-		// A repair failed. What it found stays as it is: the data that is in
-		// the volumes was there before it.
-		return nil
+		return nil // a repair failed; what it found stays as it is
 	}
-	engine, err := docker.Open(ctx)
+	// Who runs `docker compose watch` for the session would make anew what is
+	// removed. Nothing of this attempt's own runs yet.
+	watchers := func() ([]proc.ID, error) { return proc.Carrying(marks(s, a.Step)...) }
+	if err := proc.Stop(ctx, grace, watchers); err != nil {
+		return fmt.Errorf("end what watches the services: %w", err)
+	}
+	engine, err := docker.OpenAt(ctx, fact.Place)
 	if err != nil {
 		return err
 	}
-	down := docker.DownOptions{
+	err = engine.Down(ctx, docker.DownOptions{
 		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: s.Worktree},
-		Session: s.ID, KeepVolumes: c.Options().KeepVolumes, Doubt: !fact.Up,
-	}
-	if s.Run.Verb != session.VerbDown {
-		down.Keep = fact.Prior // nobody has asked for their end
-	}
-	kept, err := engine.Down(ctx, down)
+		Session: s.ID, Step: a.Step, Doubt: !fact.Up,
+	})
 	if err != nil {
 		return err
-	}
-	if len(kept) > 0 {
-		a.Report("kept volumes: %s", strings.Join(kept, ", "))
 	}
 	return remove(fact.File)
 }

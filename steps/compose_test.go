@@ -74,7 +74,8 @@ func newComposeRig(t *testing.T, cfg Config, files map[string]string) *composeRi
 			t.Fatal(err)
 		}
 		down := docker.DownOptions{Project: docker.Project{Name: project}, Session: r.s.ID, Doubt: t.Failed()}
-		if _, err := engine.Down(context.Background(), down); err != nil {
+		theirs := docker.Volumes{Projects: []string{project}, Session: r.s.ID}
+		if err := errors.Join(engine.Down(context.Background(), down), engine.RemoveVolumes(context.Background(), theirs)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -118,6 +119,9 @@ func (r *composeRig) do(t *testing.T) error {
 	if err := (ports{r.Target}).Do(t.Context(), r.attempt()); err != nil {
 		return err
 	}
+	if err := (volumes{r.Target}).Do(t.Context(), r.attempt()); err != nil {
+		return err
+	}
 	return r.step().Do(t.Context(), r.attempt())
 }
 
@@ -130,7 +134,7 @@ func (r *composeRig) compensate(t *testing.T, reverting bool) {
 	t.Helper()
 	a := r.attempt()
 	a.Compensating, a.Reverting = true, reverting
-	if err := r.step().Compensate(t.Context(), a); err != nil {
+	if err := errors.Join(r.step().Compensate(t.Context(), a), volumes{r.Target}.Compensate(t.Context(), a)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -394,9 +398,9 @@ func TestUnleased(t *testing.T) {
 		{Name: "any", Service: "any", Container: 14000, Protocol: "tcp"},
 	}
 	taken := map[int]string{15302: "another", 15310: "another"}
-	got := cfg.unleased(list, s, taken)
+	got := cfg.unleased(t.Context(), list, s, taken, nil)
 	cfg.StrictPort = true
-	strict := cfg.unleased(list, s, taken)
+	strict := cfg.unleased(t.Context(), list, s, taken, nil)
 	if len(got) != 2 || got[0].Name != "dns" || got[1].Name != "any" {
 		t.Fatalf("wants %+v", got)
 	}

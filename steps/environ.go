@@ -58,6 +58,10 @@ func Environment(cfg Config, s session.Session) (map[string]string, error) {
 	}
 	if projects := cfg.projects(s); len(projects) > 0 {
 		vars["COMPOSE_PROJECT_NAME"] = projects[0]
+		vars["ECLUSE_DOCKER_HOST"] = "localhost"
+		if at, known := placed(s); known && at.Host != "" {
+			vars["ECLUSE_DOCKER_HOST"] = at.Host
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Ports)) {
 		if !strings.Contains(name, ".") {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,7 @@ var fixtures = map[string][]sagatest.Fixture{
 		trial.Opaque = true // leases end with the row, and not before
 		return trial
 	}}},
+	"volumes": {{Name: "volumes", New: newVolumesTrial}},
 	"compose": {{Name: "compose", New: newComposeTrial}},
 	"service": {{Name: "service", New: func(t *testing.T) sagatest.Trial {
 		r := newRig(t, func(c *Config) {
@@ -123,10 +125,14 @@ services:
     healthcheck: {test: ["CMD", "/tool", "-health", "http://127.0.0.1:80/health"], interval: 200ms}
 volumes: {data: {}}
 `, "IMAGE", image))
-	left := func() []string { return dockertest.Left(t, docker.LabelSession+"="+r.s.ID) }
+	// The step volumes answers for the named volume.
+	t.Cleanup(func() { dockertest.Docker(t, "volume", "rm", "--force", Project(r.cfg, r.s)+"_data") })
+	left := func() []string {
+		return slices.DeleteFunc(dockertest.Left(t, docker.LabelSession+"="+r.s.ID), func(one string) bool { return strings.HasPrefix(one, "volume ") })
+	}
 	trial := r.trial(t, composeStep, func() error {
-		if have := left(); len(have) != 3 {
-			return fmt.Errorf("there is %v, want a container, a network and a volume", have)
+		if have := left(); len(have) != 2 {
+			return fmt.Errorf("there is %v, want a container and a network", have)
 		}
 		return nil
 	}, func() error {
@@ -140,6 +146,45 @@ volumes: {data: {}}
 		dockertest.Docker(t, append([]string{"rm", "-f"}, ids...)...)
 		return nil
 	}}
+	return trial
+}
+
+// volumesTrial is the step volumes together with what Compose does after it.
+type volumesTrial struct {
+	saga.Step
+	make func()
+}
+
+// Do makes a volume as Compose makes it.
+func (v volumesTrial) Do(ctx context.Context, a *saga.Attempt) error {
+	if err := v.Step.Do(ctx, a); err != nil {
+		return err
+	}
+	v.make()
+	return nil
+}
+
+func newVolumesTrial(t *testing.T) sagatest.Trial {
+	dockertest.Require(t)
+	r := newRig(t, func(c *Config) { c.Mode = ModeContainer })
+	dockertest.Clean(t, docker.LabelSession+"="+r.s.ID)
+	project := Project(r.cfg, r.s)
+	is := func(want int) func() error {
+		return func() error {
+			if have := dockertest.Left(t, "com.docker.compose.project="+project); len(have) != want {
+				return fmt.Errorf("there is %v, want %d volumes", have, want)
+			}
+			return nil
+		}
+	}
+	trial := r.trial(t, volumesKind, is(1), is(0))
+	build := trial.Build
+	trial.Build = func() (saga.Step, error) {
+		step, err := build()
+		return volumesTrial{step, func() {
+			dockertest.Docker(t, "volume", "create", "--label", docker.LabelSession+"="+r.s.ID, "--label", "com.docker.compose.project="+project, project+"_data")
+		}}, err
+	}
 	return trial
 }
 

@@ -23,12 +23,15 @@ var (
 	_ saga.Verifier = ports{}
 )
 
+// portsKind is the kind of the step, and its name.
+const portsKind = "ports"
+
 func planPorts(p *planner) {
 	if p.cfg.Mode == ModeHost {
 		return
 	}
 	p.add(saga.Spec{
-		Name: "ports", Kind: "ports", Cause: "ports published in the compose files",
+		Name: portsKind, Kind: portsKind, Cause: "ports published in the compose files",
 		Does: "lease a port for each", Reverts: "nothing: leases end with the session",
 		Policy: saga.Policy{Timeout: time.Minute, CompensateTimeout: time.Minute},
 	})
@@ -37,22 +40,49 @@ func planPorts(p *planner) {
 func newPorts(t *Target, _ saga.Spec) saga.Step { return ports{t} }
 
 // Do leases a port for everything that is published and has none yet.
-func (p ports) Do(ctx context.Context, _ *saga.Attempt) error {
+func (p ports) Do(ctx context.Context, a *saga.Attempt) error {
+	at, err := p.settle(ctx, a)
+	if err != nil {
+		return err
+	}
 	// The env files of the services are made only in the next step.
 	list, err := p.published(ctx)
 	if err != nil {
 		return saga.Permanent(err)
 	}
-	taken, err := docker.PublishedPorts(ctx)
+	taken, err := publishedAt(ctx, at.Place)
 	if err != nil {
 		return err
 	}
-	wants := p.Config.unleased(list, p.Session(), taken)
+	wants := p.Config.unleased(ctx, list, p.Session(), taken, docker.NewProbe(at.Host))
 	if len(wants) == 0 {
 		return nil
 	}
 	_, err = p.Lease(wants)
 	return err
+}
+
+// settle says where the containers will be, and remembers it: it is the first step
+// that asks Docker for anything.
+func (p ports) settle(ctx context.Context, a *saga.Attempt) (placeFact, error) {
+	var at placeFact
+	if known, err := a.Load(placeFactKey, &at); known || err != nil {
+		return at, err
+	}
+	at, err := p.place(ctx)
+	if err != nil {
+		return at, err
+	}
+	return at, a.Save(placeFactKey, at)
+}
+
+// publishedAt are the ports that the engine at a place publishes.
+func publishedAt(ctx context.Context, place docker.Place) (map[int]string, error) {
+	engine, err := docker.OpenAt(ctx, place)
+	if err != nil {
+		return nil, err
+	}
+	return engine.PublishedPorts(ctx)
 }
 
 // Verify looks whether everything that is published has its lease.
@@ -78,8 +108,12 @@ func (p ports) published(ctx context.Context) ([]docker.Published, error) {
 func (p ports) Compensate(context.Context, *saga.Attempt) error { return nil }
 
 // unleased lists what the session must still lease. Ports that share a lease must
-// all be free.
-func (c Config) unleased(list []docker.Published, s session.Session, taken map[int]string) []session.Want {
+// all be free, on this machine or on the one that a probe is given for.
+func (c Config) unleased(ctx context.Context, list []docker.Published, s session.Session, taken map[int]string, probe *docker.Probe) []session.Want {
+	tcp, udp := port.Free, port.FreeUDP
+	if probe != nil {
+		tcp, udp = probe.Free, func(int) bool { return true } // nobody answers at UDP
+	}
 	var names []string
 	bases, free := map[string]int{}, map[string][]func(int) bool{}
 	for _, p := range list {
@@ -94,28 +128,44 @@ func (c Config) unleased(list []docker.Published, s session.Session, taken map[i
 			}
 		}
 		if p.Protocol == "udp" {
-			free[p.Name] = append(free[p.Name], port.FreeUDP)
+			free[p.Name] = append(free[p.Name], udp)
 		} else {
-			free[p.Name] = append(free[p.Name], port.Free)
+			free[p.Name] = append(free[p.Name], tcp)
 		}
+	}
+	if probe != nil {
+		var all []int
+		for _, base := range bases {
+			all = append(all, c.candidates(base, s.Slot)...)
+		}
+		probe.Look(ctx, all)
 	}
 	var wants []session.Want
 	for _, name := range names {
-		wants = append(wants, c.want(name, bases[name], s.Slot, taken, free[name]...))
+		want := c.want(name, bases[name], s.Slot, taken, free[name]...)
+		if probe != nil && want.Taken != "" {
+			want.Taken = "all that it may take are taken on " + probe.Host()
+		}
+		wants = append(wants, want)
 	}
 	return wants
+}
+
+// candidates are the ports that a lease may take for a slot.
+func (c Config) candidates(base, slot int) []int {
+	search := c.PortSearchRange
+	if c.StrictPort {
+		search = 0
+	}
+	return port.Candidates(base, slot, c.SlotStride, c.MaxSlots, search)
 }
 
 // want lists the ports that a lease may take for a slot, without those that are
 // taken on the machine.
 func (c Config) want(name string, base, slot int, taken map[int]string, free ...func(int) bool) session.Want {
-	search := c.PortSearchRange
-	if c.StrictPort {
-		search = 0
-	}
 	want := session.Want{Name: name}
 	first := 0
-	for _, candidate := range port.Candidates(base, slot, c.SlotStride, c.MaxSlots, search) {
+	for _, candidate := range c.candidates(base, slot) {
 		_, published := taken[candidate]
 		if !published && !slices.ContainsFunc(free, func(is func(int) bool) bool { return !is(candidate) }) {
 			want.Candidates = append(want.Candidates, candidate)
@@ -146,9 +196,15 @@ func takenBy(number int, published map[int]string) string {
 func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
 	var taken map[int]string
 	if cfg.Mode != ModeHost {
-		var err error
-		if taken, err = docker.PublishedPorts(ctx); err != nil {
+		at, err := here(ctx)
+		if err != nil {
 			return nil, err
+		}
+		if taken, err = publishedAt(ctx, at.Place); err != nil {
+			return nil, err
+		}
+		if at.Host != "" {
+			taken = nil // they are another machine's
 		}
 	}
 	wants := cfg.pinned(taken)

@@ -26,6 +26,7 @@ func registry() []section {
 		{"worktree", planWorktree, newWorktree},
 		{"ports", planPorts, newPorts},
 		{"env", planEnv, newEnv},
+		{volumesKind, planVolumes, newVolumes},
 		{"compose", planCompose, newCompose},
 		{"hook", planHook(preSpawn), newHook},
 		{"service", planServices, newService},

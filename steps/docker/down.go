@@ -9,15 +9,12 @@ import (
 	"time"
 )
 
-// DownOptions are a project and what is to be left of it.
+// DownOptions say what is to go.
 type DownOptions struct {
 	Project
-	// Session is the random id that everything is labelled with.
-	Session string
-	// KeepVolumes leaves the volumes, named and anonymous.
-	KeepVolumes bool
-	// Keep names volumes that are left in any case, named ones.
-	Keep []string
+	// Session is the random id that everything is labelled with, Step the step
+	// of the session that made it; empty is any.
+	Session, Step string
 	// Doubt: an Up was cut off. The engine may still be at what it asked for,
 	// so that nothing counts as gone before it has been gone for a while.
 	Doubt bool
@@ -32,64 +29,55 @@ const (
 	stubborn = 8
 )
 
-// Down removes what belongs to a session or to its project: containers, networks,
-// volumes, and the images that were built for it. It goes by labels, so the file
-// may be gone. It returns nil only after it looked and found nothing, and names
-// the volumes that it kept. The error wraps [ErrUnreachable], or is a *LeftError.
-func (e *Engine) Down(ctx context.Context, o DownOptions) (kept []string, err error) {
-	r, kept, err := e.all(ctx, o)
+// Down removes what belongs to a project, or to a step of a session: containers
+// with their anonymous volumes, networks, and the images that were built for it.
+// Named volumes stay, see [Engine.RemoveVolumes]. It goes by labels, so the file may
+// be gone. It returns nil only after it looked and found nothing. The error wraps
+// [ErrUnreachable], or is a *LeftError.
+func (e *Engine) Down(ctx context.Context, o DownOptions) error {
+	r, err := e.all(ctx, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	anonymous, err := e.anonymousVolumes(ctx, r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(r.Containers) > 0 {
 		e.stop(ctx, o)
 	}
-	if o.KeepVolumes {
-		kept, anonymous = append(kept, anonymous...), nil
-	}
-	return kept, e.sweep(ctx, o, anonymous)
-}
-
-// all lists what has to go, and which volumes stay. It is what belongs to the
-// project, and when that is nothing, whatever else carries the session's label.
-// Anonymous volumes carry no labels; they are known only through their containers.
-func (e *Engine) all(ctx context.Context, o DownOptions) (r Resources, kept []string, err error) {
-	r, err = e.Of(ctx, o.Name)
-	if err != nil {
-		return Resources{}, nil, err
-	}
-	if kept = o.spare(&r); !r.Empty() {
-		return r, kept, nil
-	}
-	mine, err := e.Made(ctx, o.Session)
-	for from, to := range map[*[]Resource]*[]Resource{
-		&mine.Containers: &r.Containers, &mine.Networks: &r.Networks, &mine.Volumes: &r.Volumes, &mine.Images: &r.Images,
-	} {
-		for _, one := range *from {
-			// A session may have several projects; each is taken down by itself.
-			if one.Project == "" || one.Project == o.Name {
-				*to = append(*to, one)
-			}
+	return e.sweep(ctx, o.Doubt, func() (Resources, error) {
+		left, err := e.all(ctx, o)
+		if err != nil {
+			return left, err
 		}
-	}
-	o.spare(&r)
-	return r, kept, err
-}
-
-// spare takes out the volumes that stay, and names them.
-func (o DownOptions) spare(r *Resources) (kept []string) {
-	r.Volumes = slices.DeleteFunc(r.Volumes, func(v Resource) bool {
-		stays := o.KeepVolumes || slices.Contains(o.Keep, v.Name)
-		if stays {
-			kept = append(kept, v.Name)
-		}
-		return stays
+		left.Volumes, err = e.there(ctx, anonymous)
+		return left, err
 	})
-	return kept
+}
+
+// all lists what has to go. It is what belongs to the project, and when that is
+// nothing, whatever else carries the labels of the session and the step.
+// Anonymous volumes carry no labels; they are known only through their containers.
+func (e *Engine) all(ctx context.Context, o DownOptions) (Resources, error) {
+	r, err := e.Of(ctx, o.Name)
+	if err != nil {
+		return Resources{}, err
+	}
+	if r.Volumes = nil; !r.Empty() {
+		return r, nil
+	}
+	labels := []string{LabelSession + "=" + o.Session}
+	if o.Step != "" {
+		labels = append(labels, LabelStep+"="+o.Step)
+	}
+	mine, err := e.labelled(ctx, labels...)
+	// A session may have several projects; each is taken down by itself.
+	others := func(one Resource) bool { return one.Project != "" && one.Project != o.Name }
+	return Resources{
+		Containers: slices.DeleteFunc(mine.Containers, others), Networks: slices.DeleteFunc(mine.Networks, others),
+		Images: slices.DeleteFunc(mine.Images, others),
+	}, err
 }
 
 // anonymousVolumes are the volumes without a name of the given containers.
@@ -148,21 +136,21 @@ func (e *Engine) stop(ctx context.Context, o DownOptions) {
 
 // sweep removes whatever is left and looks again until nothing is, and nothing
 // more appears.
-func (e *Engine) sweep(ctx context.Context, o DownOptions, anonymous []string) error {
+func (e *Engine) sweep(ctx context.Context, doubt bool, look func() (Resources, error)) error {
 	var b broom
 	for {
-		left, err := e.left(ctx, o, anonymous)
+		left, err := look()
 		if err != nil {
 			return err
 		}
 		b.look(left, time.Now())
 		switch {
-		case left.Empty() && (!o.Doubt || b.calm >= settle):
+		case left.Empty() && (!doubt || b.calm >= settle):
 			return nil
 		case b.unchanged >= stubborn:
 			return &LeftError{Left: left, Err: b.err}
 		case !left.Empty():
-			if b.err = e.remove(ctx, left, o.KeepVolumes); errors.Is(b.err, ErrUnreachable) {
+			if b.err = e.remove(ctx, left); errors.Is(b.err, ErrUnreachable) {
 				return b.err
 			}
 		}
@@ -206,17 +194,6 @@ func (b *broom) pause() time.Duration {
 		return 0
 	}
 	return 250 * time.Millisecond
-}
-
-// left is what is still to be removed.
-func (e *Engine) left(ctx context.Context, o DownOptions, anonymous []string) (Resources, error) {
-	r, _, err := e.all(ctx, o)
-	if err != nil {
-		return Resources{}, err
-	}
-	there, err := e.there(ctx, anonymous)
-	r.Volumes = append(r.Volumes, there...)
-	return r, err
 }
 
 // there are those of the volumes that exist.

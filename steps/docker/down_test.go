@@ -84,8 +84,7 @@ volumes: {data: }
 	if err := os.Remove(s.up.File); err != nil {
 		t.Fatal(err)
 	}
-	container := dockertest.Docker(t, "ps", "-q", "--filter", "label="+docker.LabelSession+"="+s.up.Session)
-	anonymous := dockertest.Docker(t, "inspect", "--format", `{{range .Mounts}}{{if ne .Destination "/v"}}{{.Name}}{{end}}{{end}}`, container)
+	anonymous := s.anonymous(t)
 	if !slices.Contains(before, anonymous) {
 		t.Fatalf("no anonymous volume %q among %v", anonymous, before)
 	}
@@ -97,6 +96,13 @@ volumes: {data: }
 		t.Error("the anonymous volume is still there")
 	}
 	s.down(t, docker.DownOptions{})
+}
+
+// anonymous is the volume without a name of the session's one container.
+func (s *stack) anonymous(t *testing.T) string {
+	t.Helper()
+	container := dockertest.Docker(t, "ps", "-q", "--filter", "label="+docker.LabelSession+"="+s.up.Session)
+	return dockertest.Docker(t, "inspect", "--format", `{{range .Mounts}}{{if eq (len .Name) 64}}{{.Name}}{{end}}{{end}}`, container)
 }
 
 func volumes(t *testing.T) []string {
@@ -114,11 +120,12 @@ volumes: {data: }
 `
 	s := newStack(t, map[string]string{"compose.yaml": strings.Replace(file, "TEXT", "first", 1)})
 	s.start(t)
-	kept := s.down(t, docker.DownOptions{KeepVolumes: true})
-	if len(kept) != 2 || kept[0] != s.up.Name+"_data" || !slices.Contains(volumes(t), kept[1]) {
-		t.Fatalf("kept %v", kept)
+	scratch := s.anonymous(t)
+	s.downKeeping(t, docker.DownOptions{})
+	have := volumes(t)
+	if !slices.Contains(have, s.up.Name+"_data") || slices.Contains(have, scratch) {
+		t.Fatalf("there is %v; want the named volume, and not %s", have, scratch)
 	}
-	dockertest.Docker(t, "volume", "rm", kept[1])
 	// The next session has another id.
 	old := s.up.Session
 	s.up.Session += "x"
@@ -132,9 +139,12 @@ volumes: {data: }
 	if got := s.get(t, "a", "/file?path=/tmp/id"); got != "first" {
 		t.Errorf("the volume holds %q, want what the first session wrote", got)
 	}
-	// A teardown that must leave what was there before does.
-	if kept := s.down(t, docker.DownOptions{Keep: []string{s.up.Name + "_data"}}); len(kept) != 1 {
-		t.Errorf("kept %v", kept)
+	// A removal that must leave what was there before does.
+	s.downKeeping(t, docker.DownOptions{})
+	but := s.volumes()
+	but.But = []string{s.up.Name + "_data"}
+	if err := s.engine.RemoveVolumes(t.Context(), but); err != nil {
+		t.Fatal(err)
 	}
 	if !slices.Contains(volumes(t), s.up.Name+"_data") {
 		t.Error("the volume is gone")
@@ -259,7 +269,7 @@ func TestUnreachable(t *testing.T) {
 	if _, err := docker.Open(t.Context()); !errors.Is(err, docker.ErrUnreachable) {
 		t.Errorf("open: %v, want ErrUnreachable", err)
 	}
-	if _, err := engine.Down(t.Context(), docker.DownOptions{Project: docker.Project{Name: "x"}, Session: "x"}); !errors.Is(err, docker.ErrUnreachable) {
+	if err := engine.Down(t.Context(), docker.DownOptions{Project: docker.Project{Name: "x"}, Session: "x"}); !errors.Is(err, docker.ErrUnreachable) {
 		t.Errorf("down: %v, want ErrUnreachable", err)
 	}
 	if _, err := docker.PublishedPorts(t.Context()); !errors.Is(err, docker.ErrUnreachable) {

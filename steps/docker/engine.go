@@ -14,8 +14,9 @@ import (
 	"ecluse/steps/run"
 )
 
-// Engine is the docker command line and the engine behind it.
+// Engine is the docker command line and the engine behind it, at one place.
 type Engine struct {
+	place   Place
 	mu      sync.Mutex // guards command
 	command []string   // Docker Compose, once it was found
 }
@@ -24,18 +25,24 @@ type Engine struct {
 // there, which a worktree is not.
 const anywhere = "/"
 
-// Open finds docker and asks the engine whether it is there. The error wraps
-// [ErrMissing] or [ErrUnreachable].
-func Open(ctx context.Context) (*Engine, error) {
-	e := &Engine{}
+// Open finds docker and asks the engine of this environment whether it is there.
+// The error wraps [ErrMissing] or [ErrUnreachable].
+func Open(ctx context.Context) (*Engine, error) { return OpenAt(ctx, Place{}) }
+
+// OpenAt is [Open] for the engine at a place, whatever the environment says.
+func OpenAt(ctx context.Context, place Place) (*Engine, error) {
+	e := &Engine{place: place}
 	if _, err := e.docker(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
 		if errors.Is(err, ErrMissing) || context.Cause(ctx) != nil {
 			return nil, err
 		}
-		if errors.Is(err, ErrUnreachable) {
-			return nil, err
+		if !errors.Is(err, ErrUnreachable) {
+			err = fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
 		}
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
+		if place != (Place{}) {
+			err = fmt.Errorf("%s: %w", place, err)
+		}
+		return nil, err
 	}
 	return e, nil
 }
@@ -48,7 +55,7 @@ func (e *Engine) compose(ctx context.Context) ([]string, error) {
 		return e.command, nil
 	}
 	var err error
-	e.command, err = findCompose(ctx)
+	e.command, err = findCompose(ctx, e.place)
 	return e.command, err
 }
 
@@ -65,10 +72,11 @@ func Check(ctx context.Context) error {
 
 // findCompose finds Docker Compose: the plugin, or a program of its own that is
 // not the first Compose, which knows nothing of what is needed.
-func findCompose(ctx context.Context) ([]string, error) {
+func findCompose(ctx context.Context, place Place) ([]string, error) {
+	env := append(plainCompose[:len(plainCompose):len(plainCompose)], place.env()...)
 	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
 		out, err := run.Command{
-			Dir: anywhere, Name: command[0], Args: append(command[1:len(command):len(command)], "version", "--short"), Env: plainCompose,
+			Dir: anywhere, Name: command[0], Args: append(command[1:len(command):len(command)], "version", "--short"), Env: env,
 		}.Output(ctx)
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
@@ -94,7 +102,8 @@ var plainCompose = []string{
 
 // docker runs the docker command line and returns what it wrote to stdout.
 func (e *Engine) docker(ctx context.Context, args ...string) ([]byte, error) {
-	out, err := run.Command{Dir: anywhere, Name: "docker", Args: args, Env: []string{"DOCKER_CLI_HINTS=false"}}.Output(ctx)
+	env := append([]string{"DOCKER_CLI_HINTS=false"}, e.place.env()...)
+	out, err := run.Command{Dir: anywhere, Name: "docker", Args: args, Env: env}.Output(ctx)
 	return out, meaning(err)
 }
 
@@ -121,7 +130,8 @@ func (e *Engine) composed(ctx context.Context, p Project, args ...string) (run.C
 	if p.File != "" {
 		all = append(all, "--file", p.File, "--project-directory", p.Dir)
 	}
-	return run.Command{Dir: anywhere, Name: command[0], Args: append(all, args...), Env: append(plainCompose[:len(plainCompose):len(plainCompose)], p.Env...)}, nil
+	env := append(plainCompose[:len(plainCompose):len(plainCompose)], p.Env...)
+	return run.Command{Dir: anywhere, Name: command[0], Args: append(all, args...), Env: append(env, e.place.env()...)}, nil
 }
 
 // Project is a compose project.

@@ -42,7 +42,7 @@ func newStack(t *testing.T, files map[string]string) *stack {
 	}
 	id := strings.ToLower(rand.Text()[:10])
 	s := &stack{engine: engine, dir: t.TempDir(), leases: map[string]int{}, labels: map[string]string{
-		docker.LabelSession: id, docker.LabelSlug: "test", docker.LabelRepo: "/repo", docker.LabelSlot: "1", docker.LabelRun: "r",
+		docker.LabelSession: id, docker.LabelSlug: "test", docker.LabelRepo: "/repo", docker.LabelSlot: "1", docker.LabelRun: "r", docker.LabelStep: "compose",
 	}}
 	s.up = docker.UpOptions{
 		Project: docker.Project{Name: "ecluse-test_" + id, File: filepath.Join(t.TempDir(), "private.yaml"), Dir: s.dir},
@@ -97,16 +97,30 @@ func (s *stack) rewrite(t *testing.T) {
 }
 
 // down takes the session down, without the test's context, which may be over.
-func (s *stack) down(t *testing.T, o docker.DownOptions) []string {
+func (s *stack) down(t *testing.T, o docker.DownOptions) {
+	t.Helper()
+	s.downKeeping(t, o)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := s.engine.RemoveVolumes(ctx, s.volumes()); err != nil {
+		t.Fatalf("remove the volumes: %v", err)
+	}
+}
+
+// downKeeping leaves the named volumes.
+func (s *stack) downKeeping(t *testing.T, o docker.DownOptions) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	o.Project, o.Session = s.up.Project, s.up.Session
-	kept, err := s.engine.Down(ctx, o)
-	if err != nil {
+	if err := s.engine.Down(ctx, o); err != nil {
 		t.Fatalf("down: %v", err)
 	}
-	return kept
+}
+
+// volumes are whose volumes the session's are.
+func (s *stack) volumes() docker.Volumes {
+	return docker.Volumes{Projects: []string{s.up.Name}, Session: s.up.Session}
 }
 
 func (s *stack) start(t *testing.T) {

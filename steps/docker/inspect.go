@@ -108,6 +108,11 @@ func PublishedPorts(ctx context.Context) (map[int]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.PublishedPorts(ctx)
+}
+
+// PublishedPorts is the function of that name, for an engine that was opened.
+func (e *Engine) PublishedPorts(ctx context.Context) (map[int]string, error) {
 	lines, err := e.lines(ctx, "ps", "--no-trunc", "--format", "{{.Names}}\t{{.Ports}}")
 	if err != nil {
 		return nil, fmt.Errorf("ask docker which ports it publishes: %w", err)

@@ -77,22 +77,32 @@ func columns(id, name string) string {
 	return fmt.Sprintf("{{%s}}\t{{%s}}\t{{.Label %q}}\t{{.Label %q}}", id, name, LabelSession, composeProject)
 }
 
-// labelled lists what carries a label.
-func (e *Engine) labelled(ctx context.Context, label string) (Resources, error) {
+// labelled lists what carries all of the labels.
+func (e *Engine) labelled(ctx context.Context, labels ...string) (Resources, error) {
 	var r Resources
+	filters := filtered(labels)
 	var errs [4]error
 	var wg sync.WaitGroup
 	for i, into := range []*[]Resource{&r.Containers, &r.Networks, &r.Volumes} {
-		wg.Go(func() { *into, errs[i] = e.listed(ctx, append(slices.Clone(listings[i]), "--filter", "label="+label)) })
+		wg.Go(func() { *into, errs[i] = e.listed(ctx, append(slices.Clone(listings[i]), filters...)) })
 	}
-	wg.Go(func() { r.Images, errs[3] = e.images(ctx, label) })
+	wg.Go(func() { r.Images, errs[3] = e.images(ctx, filters) })
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return Resources{}, fmt.Errorf("list what docker has with label %s: %w", label, err)
+			return Resources{}, fmt.Errorf("list what docker has with label %s: %w", strings.Join(labels, " and "), err)
 		}
 	}
 	return r, nil
+}
+
+// filtered are the arguments by which a listing is one of what carries labels.
+func filtered(labels []string) []string {
+	var args []string
+	for _, label := range labels {
+		args = append(args, "--filter", "label="+label)
+	}
+	return args
 }
 
 // listed asks one of the questions.
@@ -106,9 +116,9 @@ func (e *Engine) listed(ctx context.Context, args []string) ([]Resource, error) 
 	return list, err
 }
 
-// images lists the images with a label, each once, whatever names it has.
-func (e *Engine) images(ctx context.Context, label string) ([]Resource, error) {
-	lines, err := e.lines(ctx, "image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Repository}}:{{.Tag}}", "--filter", "label="+label)
+// images lists the images that pass the filters, each once, whatever names it has.
+func (e *Engine) images(ctx context.Context, filters []string) ([]Resource, error) {
+	lines, err := e.lines(ctx, append([]string{"image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Repository}}:{{.Tag}}"}, filters...)...)
 	if err != nil || len(lines) == 0 {
 		return nil, err
 	}
@@ -138,9 +148,9 @@ func (e *Engine) images(ctx context.Context, label string) ([]Resource, error) {
 	return list, nil
 }
 
-// remove removes things, whatever uses them. What is gone already is no error.
-// Without keepVolumes the anonymous volumes of a container go with it.
-func (e *Engine) remove(ctx context.Context, r Resources, keepVolumes bool) error {
+// remove removes things, whatever uses them. What is gone already is no error. The
+// anonymous volumes of a container go with it.
+func (e *Engine) remove(ctx context.Context, r Resources) error {
 	var errs []error
 	each := func(list []Resource, args ...string) {
 		if len(list) == 0 {
@@ -153,11 +163,7 @@ func (e *Engine) remove(ctx context.Context, r Resources, keepVolumes bool) erro
 			errs = append(errs, err)
 		}
 	}
-	if keepVolumes {
-		each(r.Containers, "rm", "--force")
-	} else {
-		each(r.Containers, "rm", "--force", "--volumes")
-	}
+	each(r.Containers, "rm", "--force", "--volumes")
 	each(r.Networks, "network", "rm")
 	each(r.Volumes, "volume", "rm", "--force")
 	each(r.Images, "image", "rm", "--force")

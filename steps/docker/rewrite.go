@@ -19,6 +19,8 @@ const (
 	LabelSlug    = "ecluse.slug"
 	LabelSlot    = "ecluse.slot"
 	LabelRun     = "ecluse.run"
+	// LabelStep is the step that made it: a session may have several.
+	LabelStep = "ecluse.step"
 )
 
 // Rewriting is what makes a model one session's own.

@@ -1,0 +1,121 @@
+package steps
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"ecluse/saga"
+	"ecluse/saga/session"
+	"ecluse/steps/docker"
+)
+
+// volumes holds the data of the session's containers. Compose makes the volumes;
+// this step answers for them, so that a session whose containers are gone and whose
+// data was kept still has it, and a later teardown finds it.
+type volumes struct{ *Target }
+
+var _ saga.Step = volumes{}
+
+const (
+	// volumesKind is the kind of the step, and its name.
+	volumesKind = "volumes"
+	// volumesDown bounds the removal.
+	volumesDown = 5 * time.Minute
+)
+
+// volumesFact is whose volumes the step answers for.
+type volumesFact struct {
+	// Projects are the compose projects of the session.
+	Projects []string `json:"projects"`
+	// Prior are volumes that an earlier session of the name left on purpose.
+	Prior []string `json:"prior,omitempty"`
+	// Run is the run that looked first.
+	Run string `json:"run"`
+}
+
+// volumesFactKey is the fact's key.
+const volumesFactKey = "volumes"
+
+func planVolumes(p *planner) {
+	if p.cfg.Mode == ModeHost {
+		return
+	}
+	p.add(saga.Spec{
+		Name: volumesKind, Kind: volumesKind, Cause: "data of the containers", Data: true,
+		Does:    "note which volumes of the session's projects are there",
+		Reverts: "remove the named volumes of the session and its projects, unless they are to be kept",
+		Policy: saga.Policy{
+			Timeout: time.Minute, CompensateTimeout: volumesDown, Retries: 1, CompensateRetries: 2, Backoff: time.Second,
+		},
+	})
+}
+
+func newVolumes(t *Target, _ saga.Spec) saga.Step { return volumes{t} }
+
+// Do looks what is there before anything is made. What it saw first counts.
+func (v volumes) Do(ctx context.Context, a *saga.Attempt) error {
+	var fact volumesFact
+	if known, err := a.Load(volumesFactKey, &fact); known || err != nil {
+		return err
+	}
+	at, err := v.place(ctx)
+	if err != nil {
+		return err
+	}
+	engine, err := docker.OpenAt(ctx, at.Place)
+	if err != nil {
+		return err
+	}
+	s := v.Session()
+	fact = volumesFact{Projects: v.Config.projects(s), Run: s.Run.ID}
+	if fact.Prior, err = engine.Volumes(ctx, docker.Volumes{Projects: fact.Projects}); err != nil {
+		return err
+	}
+	if err := a.Save(placeFactKey, at); err != nil {
+		return err
+	}
+	return a.Save(volumesFactKey, fact)
+}
+
+// Compensate removes the volumes, or names those that stay: all, if that was asked
+// for, and those of an earlier session if only an up is taken back.
+func (v volumes) Compensate(ctx context.Context, a *saga.Attempt) error {
+	var fact volumesFact
+	known, err := a.Load(volumesFactKey, &fact)
+	if err != nil || !known {
+		return err
+	}
+	s := v.Session()
+	if a.Reverting && fact.Run != s.Run.ID {
+		return nil // a repair failed; the data was there before it
+	}
+	var at placeFact
+	if _, err := a.Load(placeFactKey, &at); err != nil {
+		return err
+	}
+	engine, err := docker.OpenAt(ctx, at.Place)
+	if err != nil {
+		return err
+	}
+	theirs := docker.Volumes{Projects: fact.Projects, Session: s.ID}
+	all, err := engine.Volumes(ctx, theirs)
+	if err != nil {
+		return err
+	}
+	kept := all
+	if !v.Options().KeepVolumes {
+		if s.Run.Verb != session.VerbDown {
+			theirs.But = fact.Prior // nobody has asked for their end
+		}
+		if err := engine.RemoveVolumes(ctx, theirs); err != nil {
+			return err
+		}
+		kept = slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(theirs.But, name) })
+	}
+	if len(kept) > 0 {
+		a.Report("kept volumes: %s", strings.Join(kept, ", "))
+	}
+	return nil
+}
