@@ -193,7 +193,7 @@ func hinted(err error, text string) error {
 	case strings.Contains(text, "non-overlapping IPv4 address pool"), strings.Contains(text, "all predefined address pools have been fully subnetted"):
 		return fmt.Errorf("%w; end a session, or remove networks that nobody uses: docker network prune: %w", ErrPool, err)
 	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
-		return fmt.Errorf("%w: %w", ErrPortTaken, err)
+		return portTaken(text, err)
 	default:
 		return err
 	}

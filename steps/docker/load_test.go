@@ -82,13 +82,17 @@ func TestLoadErrors(t *testing.T) {
 			},
 			file: "sub/db.yaml", line: 3,
 		},
+		"a port that is none": {
+			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    ports: [\"eighty:80\"]\n"},
+			file:  "compose.yaml", line: 4, words: "eighty",
+		},
 		"included file missing": {
 			files: map[string]string{"compose.yaml": "include: [none.yaml]\n"},
-			file:  "none.yaml", words: "no such file",
+			file:  "compose.yaml", line: 1, words: "no such file",
 		},
 		"env file missing": {
 			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    env_file: none.env\n"},
-			file:  "none.env", words: "not found",
+			file:  "compose.yaml", line: 4, words: "not found",
 		},
 		"broken .env": {
 			files: map[string]string{"compose.yaml": "services: {web: {image: a}}\n", ".env": "A B=\"x\n"},

@@ -2,7 +2,9 @@ package docker
 
 import (
 	"errors"
+	"iter"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,6 +44,10 @@ func located(err error, files []string) error {
 		e.Err = worded{text: found[2], err: err}
 		return e
 	}
+	if missing := e.File; missing != "" && !isFile(missing) {
+		e.mentioned(files, func(dir, value string) bool { return filepath.Join(dir, value) == missing || value == missing })
+		return e
+	}
 	if e.File != "" {
 		files = []string{e.File}
 	}
@@ -57,10 +63,57 @@ func located(err error, files []string) error {
 			return e
 		}
 	}
+	if _, value, ok := cutLast(text, ": "); ok && key == "" && len(value) > 2 {
+		e.mentioned(files, func(_, have string) bool { return strings.Contains(have, value) })
+	}
 	if e.File == "" && len(files) == 1 {
 		e.File = files[0]
 	}
 	return e
+}
+
+// mentioned places the error at the first value of the files that it is about, if
+// there is one.
+func (e *FileError) mentioned(files []string, about func(dir, value string) bool) {
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		var doc yaml.Node
+		if err != nil || yaml.Unmarshal(data, &doc) != nil {
+			continue
+		}
+		for node := range scalars(&doc) {
+			if about(filepath.Dir(file), node.Value) {
+				e.File, e.Line = file, node.Line
+				return
+			}
+		}
+	}
+}
+
+// scalars are all keys and values in a document.
+func scalars(node *yaml.Node) iter.Seq[*yaml.Node] {
+	return func(yield func(*yaml.Node) bool) { walk(node, yield) }
+}
+
+// walk visits the keys and values below a node until it is told to stop.
+func walk(node *yaml.Node, visit func(*yaml.Node) bool) bool {
+	if node.Kind == yaml.ScalarNode {
+		return visit(node)
+	}
+	for _, next := range node.Content {
+		if !walk(next, visit) {
+			return false
+		}
+	}
+	return true
+}
+
+// cutLast splits a text at the last separator.
+func cutLast(text, separator string) (before, after string, found bool) {
+	if at := strings.LastIndex(text, separator); at >= 0 {
+		return text[:at], text[at+len(separator):], true
+	}
+	return text, "", false
 }
 
 // worded is an error in other words.

@@ -26,6 +26,8 @@ type UpOptions struct {
 	Timeout time.Duration
 	// Report is told of each change of a service's state. May be nil.
 	Report func(Status)
+	// Who names the program that has a port, empty if it cannot tell. May be nil.
+	Who func(port int) string
 }
 
 // Status is how a service is getting on.
@@ -85,7 +87,7 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case verdict != nil:
-		return e.explain(ctx, o, verdict)
+		return e.accuse(ctx, o, e.explain(ctx, o, verdict))
 	case err != nil:
 		return e.blame(ctx, o, w, err)
 	default:
@@ -125,18 +127,16 @@ func (e *Engine) blame(ctx context.Context, o UpOptions, w *watch, err error) er
 	if errors.Is(err, ErrUnreachable) {
 		return fmt.Errorf("start the services: %w", err)
 	}
-	why := o.unpulled(err, brief(err))
+	why := hinted(o.unpulled(err, brief(err)), said(err))
 	if list, lookErr := e.containers(ctx, composeProject+"="+o.Name); lookErr == nil {
 		if verdict, _ := w.look(list, time.Now()); verdict != nil {
 			why = e.explain(ctx, o, verdict)
 		}
 	}
-	for _, known := range []error{ErrPool, ErrPortTaken} {
-		if errors.Is(err, known) && !errors.Is(why, known) {
-			why = fmt.Errorf("%w: %w", known, why)
-		}
+	if !errors.Is(why, ErrPool) && !errors.Is(why, ErrPortTaken) {
+		why = hinted(why, said(err))
 	}
-	return fmt.Errorf("start the services: %w", why)
+	return fmt.Errorf("start the services: %w", e.accuse(ctx, o, why))
 }
 
 // brief leaves of what Compose wrote what was the matter: what the engine answered,
@@ -154,6 +154,11 @@ func brief(err error) error {
 			after = text[strings.Index(text, unsolved):]
 		}
 		return worded{text: "build an image: " + strings.TrimSpace(strings.ReplaceAll(after, rule, "")), err: err}
+	}
+	var failed *run.Error
+	lines := strings.Split(text, "\n")
+	if last := lines[len(lines)-1]; errors.As(err, &failed) && failed.Status > 0 && last != "" && !strings.HasPrefix(last, "time=") {
+		return worded{text: "docker says: " + strings.TrimSpace(last), err: err}
 	}
 	return err
 }
