@@ -181,19 +181,3 @@ func TestHiddenPrimary(t *testing.T) {
 		t.Errorf("published, it is %v, %v", vars, err)
 	}
 }
-
-// TestStepLocksDiffer: two steps never have one lock, and every lock has a name that
-// a file can have.
-func TestStepLocksDiffer(t *testing.T) {
-	long := strings.Repeat("a/", maxFile/2)
-	seen := map[string]string{}
-	for _, file := range []string{"a/b", "a_b", "a%2fb", "a%b", "a%25b", long, long[:len(long)-1] + "b"} {
-		for _, compensating := range []bool{true, false} {
-			name := lockName("compose:"+file, compensating)
-			if other := seen[name]; other != "" || len(name) > 255 || strings.Contains(name, "/") {
-				t.Errorf("the lock of %s is %s, and so is that of %q", file, name, other)
-			}
-			seen[name] = file
-		}
-	}
-}

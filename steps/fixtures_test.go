@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,8 +74,9 @@ var fixtures = map[string][]sagatest.Fixture{
 		trial.Opaque = true // leases end with the row, and not before
 		return trial
 	}}},
-	"volumes": {{Name: "volumes", New: newVolumesTrial}},
-	"compose": {{Name: "compose", New: newComposeTrial}},
+	"volumes":  {{Name: "volumes", New: newVolumesTrial}},
+	"compose":  {{Name: "compose", New: newComposeTrial}},
+	"database": databaseFixtures,
 	"service": {{Name: "service", New: func(t *testing.T) sagatest.Trial {
 		r := newRig(t, func(c *Config) {
 			c.Services = []Service{{Name: "api", BasePort: 23000, Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}}}
@@ -336,7 +338,7 @@ type testHome string
 func (h testHome) Dir(session.Key) string    { return filepath.Join(string(h), "session") }
 func (h testHome) LogDir(session.Key) string { return filepath.Join(string(h), "logs") }
 func (h testHome) StepLockPath(_ session.Key, step string) string {
-	return filepath.Join(string(h), "session", "locks", step)
+	return filepath.Join(string(h), "session", "locks", url.PathEscape(step))
 }
 
 func (h testHome) StepLock(key session.Key, step string) (*os.File, error) {

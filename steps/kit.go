@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -24,8 +23,9 @@ type Home interface {
 	Dir(session.Key) string
 	// LogDir is the folder of a session's logs; it outlives the session.
 	LogDir(session.Key) string
-	// StepLock takes the lock of a step, for its children to inherit. The
-	// error wraps os.ErrExist when somebody holds it.
+	// StepLock takes the lock of a step, for its children to inherit. Two
+	// steps never have one, whatever is in their names. The error wraps
+	// os.ErrExist when somebody holds it.
 	StepLock(key session.Key, step string) (*os.File, error)
 	// StepLockPath is the lock's file.
 	StepLockPath(key session.Key, step string) string
@@ -72,25 +72,14 @@ func (k Kit) Build(h session.Handle, spec saga.Spec) (saga.Step, error) {
 	return build(&Target{Handle: h, Config: cfg, Dir: k.Home.Dir(s.Key), LogFile: LogPath(k.Home, s, spec.Name, false)}, spec)
 }
 
-// lockEscapes keep the names of two steps apart, one of which has a slash where the
-// other has something that may stand for it.
-var lockEscapes = strings.NewReplacer("%", "%25", "/", "%2f", "\x00", "%00")
-
-// maxLockName bounds what is taken over of a step's name: a file's has 255 bytes.
-const maxLockName = 160
-
 // lockName is the name of the lock of a step's attempt. Do and Compensate have
 // one each: what a Do that is done left running on purpose (a daemon that a hook
 // started) must not keep Compensate from its chance to stop it in good order.
 func lockName(step string, compensating bool) string {
-	name := lockEscapes.Replace(step)
-	if len(name) > maxLockName {
-		name = fmt.Sprintf("%s-%x", name[:maxLockName/2], sha256.Sum256([]byte(step)))
-	}
 	if compensating {
-		return name + ".compensate"
+		return step + ".compensate"
 	}
-	return name + ".do"
+	return step + ".do"
 }
 
 // Prepare implements [session.Steps]: the attempt's children write to its log,
