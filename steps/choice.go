@@ -142,18 +142,11 @@ func (c Config) native(name string) bool {
 	return slices.ContainsFunc(c.Services, func(s Service) bool { return s.Name == name && s.native() })
 }
 
-// composed are the chosen services that run in Docker. All is every one of them,
-// none is that only native services were chosen.
-func (c Config) composed() (names []string, all, none bool) {
-	names = slices.DeleteFunc(slices.Clone(c.Choice.Only), c.native)
-	return names, len(c.Choice.Only) == 0, len(c.Choice.Only) > 0 && len(names) == 0
-}
-
 // containers reports whether, as far as the configuration tells, anything of the
-// session runs in Docker.
+// session runs in Docker: not when only native services were chosen.
 func (c Config) containers() bool {
-	_, _, none := c.composed()
-	return c.Mode != ModeHost && !none
+	chosen := c.Choice.Only
+	return c.Mode != ModeHost && (len(chosen) == 0 || slices.ContainsFunc(chosen, func(name string) bool { return !c.native(name) }))
 }
 
 // pinned are the wants of the ports that the user pinned. They come before all

@@ -58,13 +58,15 @@ type composeFact struct {
 	// Up is set once they were. Until then the engine may be at work for a
 	// client that was killed.
 	Up bool `json:"up,omitempty"`
+	// Last is the run that last brought them up.
+	Last string `json:"last,omitempty"`
 }
 
 // composeFactKey is the fact's key.
 const composeFactKey = "compose"
 
 func planCompose(p *planner) {
-	if p.cfg.Mode == ModeHost {
+	if !p.cfg.containers() {
 		return
 	}
 	what := "all services"
@@ -121,6 +123,7 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 		return fmt.Errorf("write the session's compose file: %w", err)
 	}
 	up := c.upOptions(fact, made.Env)
+	up.Anew = c.anew(fact)
 	up.Report = func(s docker.Status) {
 		a.Report("%s is %s (%d of %d ready)", s.Service, s.State, s.ReadyOf, s.Services)
 	}
@@ -128,8 +131,13 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 	if err := engine.Up(ctx, up); err != nil {
 		return err
 	}
-	fact.Up = true
+	fact.Up, fact.Last = true, c.Session().Run.ID
 	return a.Save(composeFactKey, fact)
+}
+
+// anew reports whether the services are to be started again although they are well.
+func (c compose) anew(fact composeFact) bool {
+	return c.Options().Anew && fact.Last != c.Session().Run.ID
 }
 
 // decide settles, before anything is made, what and where it will be.
@@ -171,6 +179,8 @@ func (c compose) Verify(ctx context.Context, a *saga.Attempt) error {
 		return err
 	case !known || !fact.Up:
 		return errors.New("the services were not up yet")
+	case c.anew(fact):
+		return errors.New("the services were started in an earlier run, and are to be started anew")
 	}
 	made, err := c.rewrite(ctx, fact, a.Step)
 	if err != nil {

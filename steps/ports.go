@@ -47,6 +47,9 @@ func (p ports) Do(ctx context.Context, a *saga.Attempt) error {
 	}
 	// The env files of the services are made only in the next step.
 	list, err := p.published(ctx)
+	if err == nil {
+		err = p.agree(ctx, list)
+	}
 	if err != nil {
 		return saga.Permanent(err)
 	}
@@ -94,14 +97,26 @@ func (p ports) Verify(ctx context.Context, _ *saga.Attempt) error {
 	return leasesOf(list, p.Session().Ports)
 }
 
-// published is what the compose files of the worktree publish, all together.
+// published is what the compose files of the worktree publish, all together. What was
+// not chosen to run has its leases, too: what refers to them is as in any session.
 func (p ports) published(ctx context.Context) ([]docker.Published, error) {
-	models, err := p.models(ctx, true)
-	var list []docker.Published
-	for _, model := range models {
-		list = append(list, model.Published()...)
+	whole := *p.Target
+	whole.Config.Choice = Choice{}
+	targets := []*Target{&whole}
+	if len(p.Config.Choice.names()) > 0 {
+		targets = append(targets, p.Target) // which may have more, of a profile that is not active
 	}
-	return list, err
+	var list []docker.Published
+	for _, t := range targets {
+		models, err := t.models(ctx, true)
+		if err != nil {
+			return nil, err
+		}
+		for _, model := range models {
+			list = append(list, model.Published()...)
+		}
+	}
+	return list, nil
 }
 
 // Compensate has nothing to do: the leases end with the session's row.

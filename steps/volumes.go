@@ -39,7 +39,7 @@ type volumesFact struct {
 const volumesFactKey = "volumes"
 
 func planVolumes(p *planner) {
-	if p.cfg.Mode == ModeHost {
+	if !p.cfg.containers() {
 		return
 	}
 	p.add(saga.Spec{

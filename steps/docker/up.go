@@ -24,6 +24,8 @@ type UpOptions struct {
 	// Timeout bounds the wait from the moment that all containers exist:
 	// pulling and building take as long as they take.
 	Timeout time.Duration
+	// Anew stops what runs before, so that all of it starts again.
+	Anew bool
 	// Report is told of each change of a service's state. May be nil.
 	Report func(Status)
 	// Who names the program that has a port, empty if it cannot tell. May be nil.
@@ -65,6 +67,9 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := e.still(ctx, o); err != nil {
+		return err
+	}
 	before, err := e.containers(ctx, composeProject+"="+o.Name)
 	if err != nil {
 		return err
@@ -93,6 +98,22 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	default:
 		return nil
 	}
+}
+
+// still stops what runs if all is to start again. The containers stay, and so do
+// their volumes.
+func (e *Engine) still(ctx context.Context, o UpOptions) error {
+	if !o.Anew {
+		return nil
+	}
+	command, err := e.composed(ctx, o.Project, "stop")
+	if err == nil {
+		err = meaning(command.Run(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("stop the services, to start them anew: %w", err)
+	}
+	return nil
 }
 
 // watch looks at the containers until all is well (nil, nil), until a service
