@@ -32,7 +32,8 @@ type LoadOptions struct {
 	// Profiles are active; by default those of COMPOSE_PROFILES.
 	Profiles []string
 	// Env holds further variables. They win over the process's environment,
-	// which wins over a .env file, as with Compose.
+	// which wins over a .env file, as with Compose. What the process has under
+	// COMPOSE_ is not asked.
 	Env map[string]string
 	// Shallow leaves the env files of the services unread. They may not be
 	// there before the session's environment was made.
@@ -65,6 +66,12 @@ func Load(ctx context.Context, opts LoadOptions) (*Model, error) {
 	if !filepath.IsAbs(opts.Dir) {
 		return nil, fmt.Errorf("load the compose file: the worktree %q is no absolute path", opts.Dir)
 	}
+	loading.Lock()
+	defer loading.Unlock()
+	said, restore := listening()
+	defer restore()
+	// What docker run takes as an env file; it is not among the library's formats.
+	dotenv.RegisterFormat("raw", rawEnv)
 	env := opts.environment()
 	if len(opts.Files) == 0 {
 		// It may say in COMPOSE_FILE which the files are.
@@ -79,26 +86,17 @@ func Load(ctx context.Context, opts LoadOptions) (*Model, error) {
 	if err := opts.readEnv(env, filepath.Dir(files[0])); err != nil {
 		return nil, err
 	}
-	project, warnings, err := opts.load(ctx, env, files)
+	project, err := opts.load(ctx, env, files)
 	if err != nil {
 		return nil, located(err, files)
 	}
-	m := &Model{project: project, dir: opts.Dir, publish: opts.Publish, Files: files, Warnings: warnings}
+	m := &Model{project: project, dir: opts.Dir, publish: opts.Publish, Files: files, Warnings: said.messages}
 	m.byService()
 	return m, nil
 }
 
-// load calls the library. What it would print comes back as warnings.
-func (opts LoadOptions) load(ctx context.Context, env types.Mapping, files []string) (*types.Project, []string, error) {
-	loading.Lock()
-	defer loading.Unlock()
-	logger, said := logrus.StandardLogger(), &listener{}
-	out, hooks := logger.Out, logger.ReplaceHooks(logrus.LevelHooks{logrus.WarnLevel: {said}})
-	logger.SetOutput(io.Discard)
-	defer func() {
-		logger.SetOutput(out)
-		logger.ReplaceHooks(hooks)
-	}()
+// load calls the library.
+func (opts LoadOptions) load(ctx context.Context, env types.Mapping, files []string) (*types.Project, error) {
 	options := []cli.ProjectOptionsFn{
 		cli.WithWorkingDirectory(filepath.Dir(files[0])), cli.WithName(opts.Project), cli.WithResolvedPaths(true),
 		cli.WithDefaultProfiles(opts.Profiles...), cli.WithDiscardEnvFile,
@@ -111,15 +109,28 @@ func (opts LoadOptions) load(ctx context.Context, env types.Mapping, files []str
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, option := range options {
 		if err := option(project); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	loaded, err := project.LoadProject(ctx)
-	return loaded, said.messages, err
+	var loaded *types.Project
+	inFolder(filepath.Dir(files[0]), func() { loaded, err = project.LoadProject(ctx) })
+	return loaded, err
+}
+
+// listening has the library's warnings collected, which it would print. The
+// function that it returns ends that.
+func listening() (*listener, func()) {
+	logger, said := logrus.StandardLogger(), &listener{}
+	out, hooks := logger.Out, logger.ReplaceHooks(logrus.LevelHooks{logrus.WarnLevel: {said}})
+	logger.SetOutput(io.Discard)
+	return said, func() {
+		logger.SetOutput(out)
+		logger.ReplaceHooks(hooks)
+	}
 }
 
 // listener collects what the library logs.
@@ -139,6 +150,9 @@ func (l *listener) Fire(e *logrus.Entry) error {
 // environment is what variables in the file refer to, but for what a .env says.
 func (opts LoadOptions) environment() types.Mapping {
 	env := types.NewMapping(os.Environ())
+	// What is set for somebody's own use of Compose says nothing of a session,
+	// which must be the same whoever goes on with it.
+	maps.DeleteFunc(env, func(name, _ string) bool { return strings.HasPrefix(name, "COMPOSE_") })
 	// A file that says ${PWD} means its own folder. The process may have been
 	// started anywhere.
 	env["PWD"] = opts.Dir

@@ -149,6 +149,11 @@ func (m *Model) Built() []string {
 	return slices.DeleteFunc(m.Services(), func(name string) bool { return m.project.Services[name].Build == nil })
 }
 
+// is reports whether the file says it with this port. It says each once, in order.
+func (p Published) is(port types.ServicePortConfig) bool {
+	return int(port.Target) == p.Container && protocol(port.Protocol) == p.Protocol && port.HostIP == p.HostIP
+}
+
 // protocol is the protocol's name; tcp is what is meant when none is said.
 func protocol(name string) string {
 	if name == "" {

@@ -147,15 +147,20 @@ func (w *rewriter) ports(s *types.ServiceConfig, expected *Service) error {
 		}
 		return nil
 	}
+	theirs := slices.Clone(s.Ports)
 	s.Ports = nil
 	for _, p := range w.m.publishedBy(w.m.project.Services[s.Name]) {
 		lease, ok := w.Leases[p.Name]
 		if !ok {
 			return fmt.Errorf("service %s publishes port %d (%s): %w", s.Name, p.Container, p.Name, ErrNoLease)
 		}
-		s.Ports = append(s.Ports, types.ServicePortConfig{
-			Mode: "ingress", HostIP: p.HostIP, Target: uint32(p.Container), Published: strconv.Itoa(lease), Protocol: p.Protocol,
-		})
+		port := types.ServicePortConfig{Mode: "ingress"}
+		if i := slices.IndexFunc(theirs, p.is); i >= 0 {
+			port = theirs[i]
+			theirs = slices.Delete(theirs, i, i+1)
+		}
+		port.HostIP, port.Target, port.Published, port.Protocol = p.HostIP, uint32(p.Container), strconv.Itoa(lease), p.Protocol
+		s.Ports = append(s.Ports, port)
 		expected.Ports = append(expected.Ports, Binding{Host: lease, Container: p.Container, Protocol: p.Protocol})
 	}
 	return nil

@@ -72,6 +72,9 @@ func (m *Model) warnDependents(name string, without []string) {
 func (m *Model) orphans(gone []string) []string {
 	var list []string
 	for _, name := range m.Services() {
+		if slices.Contains(gone, name) {
+			continue
+		}
 		for _, host := range hosts(m.project.Services[name]) {
 			if slices.Contains(gone, host) {
 				m.Warn("service %s is left out with %s, whose network or volumes it shares", name, host)
@@ -113,7 +116,7 @@ func (m *Model) byService() {
 		for _, mode := range []*string{&s.NetworkMode, &s.Ipc, &s.Pid} {
 			if host, ok := owner[strings.TrimPrefix(*mode, types.ContainerPrefix)]; ok && strings.HasPrefix(*mode, types.ContainerPrefix) {
 				*mode = types.ServicePrefix + host
-				s.DependsOn = depending(s.DependsOn, host)
+				s.DependsOn = depending(s.DependsOn, host, true)
 			}
 		}
 		for i, from := range s.VolumesFrom {
@@ -121,7 +124,7 @@ func (m *Model) byService() {
 			container, access, _ := strings.Cut(container, ":")
 			if host, ours := owner[container]; ok && ours {
 				s.VolumesFrom[i] = strings.TrimSuffix(host+":"+access, ":")
-				s.DependsOn = depending(s.DependsOn, host)
+				s.DependsOn = depending(s.DependsOn, host, false)
 			}
 		}
 		s.ExternalLinks = slices.DeleteFunc(s.ExternalLinks, func(link string) bool {
@@ -129,7 +132,7 @@ func (m *Model) byService() {
 			host, ours := owner[container]
 			if ours {
 				s.Links = append(s.Links, host+":"+either(alias, container))
-				s.DependsOn = depending(s.DependsOn, host)
+				s.DependsOn = depending(s.DependsOn, host, true)
 			}
 			return ours
 		})
@@ -137,13 +140,14 @@ func (m *Model) byService() {
 	}
 }
 
-// depending adds a dependency that was only implied.
-func depending(on types.DependsOnConfig, service string) types.DependsOnConfig {
+// depending adds a dependency that was only implied, as Compose does; with restart
+// who depends is started anew with the service.
+func depending(on types.DependsOnConfig, service string, restart bool) types.DependsOnConfig {
 	if on == nil {
 		on = types.DependsOnConfig{}
 	}
 	if _, ok := on[service]; !ok {
-		on[service] = types.ServiceDependency{Condition: types.ServiceConditionStarted, Required: true}
+		on[service] = types.ServiceDependency{Condition: types.ServiceConditionStarted, Required: true, Restart: restart}
 	}
 	return on
 }

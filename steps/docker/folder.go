@@ -1,0 +1,24 @@
+package docker
+
+import (
+	"runtime"
+	"syscall"
+)
+
+// inFolder calls do in a thread of its own that is in the folder dir: the library
+// takes some paths in files that are included by included files for relative to
+// where the process is. Where a thread may not have a folder of its own (as in many
+// containers), do is called all the same.
+func inFolder(dir string, do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// It is never unlocked, so the thread ends with the function.
+		runtime.LockOSThread()
+		if err := syscall.Unshare(syscall.CLONE_FS); err == nil {
+			_ = syscall.Chdir(dir)
+		}
+		do()
+	}()
+	<-done
+}
