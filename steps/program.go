@@ -1,15 +1,19 @@
 package steps
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/dotenv"
+	"ecluse/steps/run"
 )
 
 // envFiles are what a native program of a session gets on top, the later the
@@ -39,4 +43,33 @@ func ProgramEnvironment(cfg Config, s session.Session) (map[string]string, error
 		maps.Copy(vars, parsed)
 	}
 	return vars, nil
+}
+
+// ProgramEnviron is the whole environment of a program that is run for the session
+// beside its steps, each variable once: that of ecluse, what [ProgramEnvironment]
+// says, and the session's mark. A program of one of the session's own steps that runs
+// another one keeps the step's mark, so that both end with it.
+func ProgramEnviron(ctx context.Context, s session.Session) ([]string, error) {
+	cfg, err := ConfigOf(s)
+	if err != nil {
+		return nil, err
+	}
+	vars, err := ProgramEnvironment(cfg, s)
+	if err != nil {
+		return nil, err
+	}
+	within := os.Getenv(EnvSession) == s.ID
+	merged := map[string]string{}
+	for _, entry := range run.Environ(ctx, s.Worktree, list(vars)...) {
+		name, value, _ := strings.Cut(entry, "=")
+		switch name {
+		case EnvStep, EnvRun, EnvAttempt:
+			if !within {
+				continue
+			}
+		}
+		merged[name] = value
+	}
+	merged[EnvSession] = s.ID
+	return slices.Sorted(slices.Values(list(merged))), nil
 }

@@ -34,11 +34,11 @@ var look = strings.Join([]string{
 	fmt.Sprintf("{{.Label %q}}", composeOneOff), "{{.State}}", "{{.Status}}", "{{.Ports}}",
 }, "\t")
 
-// Look tells how all containers of a session are, by its random id, with one
-// question to the engine however many there are. It changes nothing. The error
+// Look tells how all containers of a session are that an engine has, by its random id,
+// with one question however many there are. It changes nothing. The error
 // wraps [ErrMissing] or [ErrUnreachable].
-func Look(ctx context.Context, session string) ([]Container, error) {
-	e := &Engine{}
+func Look(ctx context.Context, at Place, session string) ([]Container, error) {
+	e := &Engine{place: at}
 	lines, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--filter", "label="+LabelSession+"="+session, "--format", look)
 	if err != nil {
 		return nil, fmt.Errorf("ask docker how the containers are: %w", err)
@@ -118,9 +118,11 @@ func Labels(ctx context.Context, id string) (map[string]string, error) {
 	return list[0].Labels, nil
 }
 
-// ServiceOf is the service of a compose project that a container with these labels
-// is one of.
-func ServiceOf(labels map[string]string) string { return container{Labels: labels}.service() }
+// ServiceOf is the compose project, and the service of it, that a container with these
+// labels is one of.
+func ServiceOf(labels map[string]string) (project, service string) {
+	return labels[composeProject], container{Labels: labels}.service()
+}
 
 // LogOptions choose what is read of a container's output.
 type LogOptions struct {
@@ -134,7 +136,7 @@ type LogOptions struct {
 }
 
 // Logs writes what a container has written, on stdout and stderr alike, to out.
-func Logs(ctx context.Context, id string, o LogOptions, out io.Writer) error {
+func Logs(ctx context.Context, at Place, id string, o LogOptions, out io.Writer) error {
 	args := []string{"logs"}
 	if o.Tail >= 0 {
 		args = append(args, "--tail", strconv.Itoa(o.Tail))
@@ -146,7 +148,7 @@ func Logs(ctx context.Context, id string, o LogOptions, out io.Writer) error {
 		args = append(args, "--since", o.Since)
 	}
 	ctx = run.With(ctx, run.Inherit{Log: out})
-	err := run.Command{Dir: anywhere, Name: "docker", Args: append(args, id), Env: []string{"DOCKER_CLI_HINTS=false"}}.Run(ctx)
+	err := run.Command{Dir: anywhere, Name: "docker", Args: append(args, id), Env: append(at.env(), "DOCKER_CLI_HINTS=false")}.Run(ctx)
 	if err == nil || errors.Is(err, context.Cause(ctx)) {
 		return nil
 	}

@@ -18,6 +18,8 @@ type Snapshot struct {
 	// processes that listen on a port.
 	listening map[int][]int
 	listeners map[int][]int
+	// open are the ports that somebody listens on, whoever it is.
+	open map[int]bool
 }
 
 // Snap looks.
@@ -26,10 +28,13 @@ func Snap() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{place: p, all: all, children: all.children(), listening: map[int][]int{}, listeners: map[int][]int{}}
+	s := &Snapshot{place: p, all: all, children: all.children(), listening: map[int][]int{}, listeners: map[int][]int{}, open: map[int]bool{}}
 	sockets := listeners()
 	if len(sockets) == 0 {
 		return s, nil
+	}
+	for _, port := range sockets {
+		s.open[port] = true
 	}
 	for pid, one := range all {
 		if one.kernel || one.dead() {
@@ -105,6 +110,10 @@ func (s *Snapshot) Listeners(port int) []ID {
 	}
 	return s.ids(pids)
 }
+
+// Open reports whether somebody listened on a TCP port, also somebody whom we may not
+// know.
+func (s *Snapshot) Open(port int) bool { return s.open[port] }
 
 // Line is the process that had a pid and those that it descends from, itself
 // first.

@@ -82,6 +82,9 @@ func TestSnapshotListening(t *testing.T) {
 	if got := s.Listening([]ID{c.ID}); !slices.Contains(got, port) {
 		t.Errorf("it listens on %v, not on %d", got, port)
 	}
+	if !s.Open(port) || s.Open(port+1<<16) {
+		t.Errorf("port %d is open: %v", port, s.Open(port))
+	}
 	if got := s.Listeners(port); !slices.Equal(got, []ID{c.ID}) {
 		t.Errorf("port %d is listened on by %v, not by %v", port, got, c.ID)
 	}

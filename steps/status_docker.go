@@ -1,0 +1,160 @@
+package steps
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"ecluse/saga/session"
+	"ecluse/steps/docker"
+)
+
+// composed is a service of a compose project of the session, as it was brought up.
+type composed struct {
+	docker.Service
+	step, project string
+	at            docker.Place
+}
+
+// docker judges the services that run in containers.
+func (o observer) docker(ctx context.Context) []ServiceStatus {
+	there := composedOf(o.s)
+	var list []ServiceStatus
+	for _, spec := range o.cfg.Services {
+		named := func(c composed) bool { return c.Name == spec.Name }
+		if spec.native() || slices.ContainsFunc(there, named) {
+			continue
+		}
+		v := ServiceStatus{Name: spec.Name, Port: o.s.Ports[spec.lease()], State: ServiceNotStarted, Managed: true, Problem: "it was not started yet, or was stopped"}
+		if len(there) > 0 { // without it: it was not chosen
+			v.State, v.Managed, v.Healthy, v.Problem = ServiceUnmanaged, false, true, ""
+		}
+		list = append(list, v)
+	}
+	if len(there) == 0 {
+		return list
+	}
+	containers, err := docker.Look(ctx, there[0].at, o.s.ID) // all are at one place
+	for _, c := range there {
+		if err != nil {
+			list = append(list, ServiceStatus{Name: c.Name, Step: c.step, Port: o.binding(c).Host, State: ServiceUnknown, Managed: true, Problem: err.Error()})
+			continue
+		}
+		mine := slices.DeleteFunc(slices.Clone(containers), func(one docker.Container) bool {
+			return one.Project != c.project || one.Service != c.Name
+		})
+		list = append(list, o.contained(c, mine))
+	}
+	return list
+}
+
+// composedOf lists the services of the compose steps that got as far as to know them.
+func composedOf(s session.Session) []composed {
+	var list []composed
+	for i, spec := range s.Plan.Steps {
+		var fact composeFact
+		data, known := s.Progress.Steps[i].Facts[composeFactKey]
+		if spec.Kind != composeStep || !known || json.Unmarshal(data, &fact) != nil {
+			continue
+		}
+		for _, service := range fact.Services {
+			if service.Replicas > 0 {
+				list = append(list, composed{service, spec.Name, fact.Project, fact.Place})
+			}
+		}
+	}
+	return list
+}
+
+// binding is the port of a service that stands for it: the one that the configuration
+// names, else the first that is published.
+func (o observer) binding(c composed) docker.Binding {
+	for _, spec := range o.cfg.Services {
+		if spec.native() || spec.Name != c.Name {
+			continue
+		}
+		host := o.s.Ports[spec.lease()]
+		for _, b := range c.Ports {
+			if b.Host == host {
+				return b
+			}
+		}
+	}
+	if len(c.Ports) > 0 {
+		return c.Ports[0]
+	}
+	return docker.Binding{}
+}
+
+// lease is the name of the port that stands for a service: its own, or the first
+// other one if its own is not published.
+func (s Service) lease() string {
+	if !s.publishes() && len(s.ExtraPorts) > 0 {
+		return s.extraName(0)
+	}
+	return s.Name
+}
+
+// contained judges a service by its containers, of several by the worst.
+func (o observer) contained(c composed, mine []docker.Container) ServiceStatus {
+	want := o.binding(c)
+	v := ServiceStatus{Name: c.Name, Step: c.step, Port: want.Host, Managed: true, Healthy: true, State: ServiceDown}
+	for _, one := range mine {
+		if !v.Healthy {
+			break
+		}
+		v.Container = one.ID
+		v.State, v.Healthy, v.Problem = judgeContainer(c.Service, one)
+		for _, b := range one.Ports {
+			v.Listening = append(v.Listening, b.Host)
+		}
+		if v.Healthy && one.State == "running" && want.Host != 0 && c.Replicas == 1 {
+			v.published(want, one)
+		}
+	}
+	slices.Sort(v.Listening)
+	v.Listening = slices.Compact(v.Listening)
+	if v.Healthy && len(mine) < c.Replicas {
+		v.Healthy, v.Problem = false, fmt.Sprintf("%d of %d containers are there", len(mine), c.Replicas)
+		if len(mine) == 0 {
+			v.State, v.Problem = ServiceDown, "its container is gone"
+		}
+	}
+	return v
+}
+
+// published compares where a container is reached with where it should be.
+func (v *ServiceStatus) published(want docker.Binding, one docker.Container) {
+	if slices.Contains(one.Ports, want) {
+		return
+	}
+	v.State, v.Healthy = ServiceWrongPort, false
+	v.Problem = fmt.Sprintf("port %d is not published", want.Host)
+	for _, b := range one.Ports {
+		if b.Container == want.Container && b.Protocol == want.Protocol {
+			v.ActualPort = b.Host
+			v.Problem = fmt.Sprintf("it is published at port %d, not at %d", b.Host, want.Host)
+		}
+	}
+}
+
+// judgeContainer says in what state a container is, and whether that is well.
+func judgeContainer(s docker.Service, c docker.Container) (state string, healthy bool, problem string) {
+	switch {
+	case c.State == "running" && s.Ends:
+		return c.State, false, "it has to end, and still runs"
+	case c.State == "running" && c.Health == "":
+		return c.State, true, ""
+	case c.State == "running" && c.Health == "healthy":
+		return c.Health, true, ""
+	case c.State == "running":
+		return c.Health, false, "its health check does not succeed"
+	case c.State == "exited" && c.ExitCode == 0 && (s.Ends || !s.Serves):
+		return c.State, true, ""
+	case c.State == "exited", c.State == "restarting":
+		return c.State, false, fmt.Sprintf("it exited with status %d", c.ExitCode)
+	default:
+		return c.State, false, "its container does not run"
+	}
+}
