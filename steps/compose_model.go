@@ -82,14 +82,12 @@ func (t *Target) selected(g composeGroup, model *docker.Model) (*docker.Model, e
 }
 
 // composeVars are what variables in a compose file may refer to. Before all ports are
-// leased [env] cannot be worked out yet.
+// leased neither [env] nor the databases can be worked out.
 func (t *Target) composeVars() (map[string]string, error) {
 	if vars, err := Environment(t.Config, t.Session()); err == nil {
 		return vars, nil
 	}
-	cfg := t.Config
-	cfg.Env = nil
-	return Environment(cfg, t.Session())
+	return Environment(t.Config.early(), t.Session())
 }
 
 // standIns are the files of the main worktree that the session will inherit, by

@@ -52,6 +52,12 @@ func (c Config) projects(s session.Session) []string {
 // Environment is what a session's programs find in their environment, and what
 // is in `.env.ecluse`.
 func Environment(cfg Config, s session.Session) (map[string]string, error) {
+	return environment(cfg, s, nil)
+}
+
+// environment is the same with other databases in the place of the session's, by
+// their keys.
+func environment(cfg Config, s session.Session, instead map[string]string) (map[string]string, error) {
 	vars := map[string]string{
 		"ECLUSE_SLOT": strconv.Itoa(s.Slot), "ECLUSE_SLUG": s.Slug, "ECLUSE_MODE": s.Mode,
 		"ECLUSE_BRANCH": s.Branch, "ECLUSE_WORKTREE": s.Worktree, "ECLUSE_ROOT": s.Root,
@@ -77,6 +83,11 @@ func Environment(cfg Config, s session.Session) (map[string]string, error) {
 	for _, service := range cfg.Services {
 		setPorts(vars, s.Ports, service)
 	}
+	urls, err := cfg.databaseURLs(s, vars, instead)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(vars, urls)
 	table, err := dotenv.ExpandAll(cfg.Env, vars)
 	if err != nil {
 		return nil, fmt.Errorf("[env] in .ecluse.toml: %w", err)

@@ -203,12 +203,12 @@ func (h hook) dir() string {
 	return h.Session().Worktree
 }
 
-// run runs one hook. Those of the main worktree do not get `[env]`: its values
-// may refer to ports that are leased only once there is a worktree.
+// run runs one hook. Those of the main worktree get neither `[env]` nor databases:
+// both may refer to ports that are leased only once there is a worktree.
 func (h hook) run(ctx context.Context, hook Hook) error {
 	cfg := h.Config
 	if h.pair.root {
-		cfg.Env = nil
+		cfg = cfg.early()
 	}
 	vars, err := Environment(cfg, h.Session())
 	if err != nil {

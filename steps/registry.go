@@ -28,6 +28,7 @@ func registry() []section {
 		{"env", planEnv, newEnv},
 		{volumesKind, planVolumes, newVolumes},
 		{"compose", planCompose, newCompose},
+		{"database", planDatabases, newDatabase},
 		{"hook", planHook(preSpawn), newHook},
 		{"service", planServices, newService},
 		{"hook", planHook(postUp), newHook},

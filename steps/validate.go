@@ -55,7 +55,7 @@ type validator struct {
 func (c Config) validate(p *config.Problems, root string) {
 	v := validator{c, p, root}
 	v.top()
-	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv), "compose.file": len(c.Compose.File)} {
+	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv), "databases": len(c.Databases), "compose.file": len(c.Compose.File)} {
 		if n > maxEntries {
 			v.sayf(key, "%s has %d entries; it takes %d", key, n, maxEntries)
 			return
@@ -67,6 +67,7 @@ func (c Config) validate(p *config.Problems, root string) {
 	v.hooks()
 	v.composeFiles()
 	v.services()
+	v.databases()
 	v.layout()
 }
 
@@ -186,11 +187,14 @@ func (v validator) env() {
 	if len(v.Env) == 0 {
 		return
 	}
-	bare := v.Config
-	bare.Env = nil
-	vars, err := Environment(bare, v.pretended())
+	vars, err := Environment(v.early(), v.pretended())
 	if err != nil {
 		return // without [env] there is nothing to go wrong
+	}
+	for _, d := range v.Databases {
+		for _, name := range d.urlEnv() {
+			vars[name] = ""
+		}
 	}
 	names := slices.Sorted(maps.Keys(v.Env))
 	for _, name := range names {

@@ -20,6 +20,9 @@ func (c Config) Warnings() []string {
 	add(c.Hooks.OnUp != nil && c.Hooks.OnUp == c.Hooks.PreUp, "hooks.on_up is now called pre_up")
 	add(c.Hooks.OnDown != nil && c.Hooks.OnDown != c.Hooks.PreDown, "hooks.on_down is ignored: hooks.pre_down is its new name, and there")
 	add(c.Hooks.OnDown != nil && c.Hooks.OnDown == c.Hooks.PreDown, "hooks.on_down is now called pre_down")
+	for _, d := range c.Databases {
+		add(len(d.Inputs) > 0 && !d.managed(), "inputs of database %s are ignored: they are for a template that migrate makes", d.Name)
+	}
 	setters := map[string]string{}
 	low, high := ephemeral()
 	for _, s := range c.Services {

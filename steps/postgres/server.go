@@ -72,10 +72,11 @@ func (s *Server) Address() string {
 	return net.JoinHostPort(s.config.Host, strconv.Itoa(int(s.config.Port)))
 }
 
-// Local is the port if the server listens on this machine, and 0 otherwise.
-func (s *Server) Local() int {
+// PortOn is the port if the server listens on this machine, or is said to be on the
+// host, and 0 otherwise.
+func (s *Server) PortOn(host string) int {
 	ip := net.ParseIP(s.config.Host)
-	if s.config.Host == "localhost" || ip != nil && ip.IsLoopback() {
+	if s.config.Host == "localhost" || s.config.Host == host || ip != nil && ip.IsLoopback() {
 		return int(s.config.Port)
 	}
 	return 0

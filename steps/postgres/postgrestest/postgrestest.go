@@ -241,7 +241,7 @@ func (s *Server) connect(address string) *pgx.Conn {
 func (s *Server) Exec(database, statement string) {
 	s.t.Helper()
 	conn := s.Connect(database)
-	defer conn.Close(context.Background())
+	defer s.leave(conn)
 	if _, err := conn.Exec(context.Background(), statement); err != nil {
 		s.t.Fatalf("%s: %v", statement, err)
 	}
@@ -251,7 +251,7 @@ func (s *Server) Exec(database, statement string) {
 func (s *Server) Query(database, query string) []string {
 	s.t.Helper()
 	conn := s.Connect(database)
-	defer conn.Close(context.Background())
+	defer s.leave(conn)
 	rows, err := conn.Query(context.Background(), query)
 	if err != nil {
 		s.t.Fatalf("%s: %v", query, err)
@@ -261,6 +261,22 @@ func (s *Server) Query(database, query string) []string {
 		s.t.Fatalf("%s: %v", query, err)
 	}
 	return list
+}
+
+// leave ends a connection and waits until the server knows: nobody but a superuser
+// can drop a database that one is connected to.
+func (s *Server) leave(conn *pgx.Conn) {
+	s.t.Helper()
+	pid := conn.PgConn().PID()
+	_ = conn.Close(context.Background())
+	other := s.Connect("postgres")
+	defer other.Close(context.Background())
+	for there, deadline := true, time.Now().Add(time.Minute); there; {
+		err := other.QueryRow(context.Background(), "select exists(select from pg_stat_activity where pid = $1)", pid).Scan(&there)
+		if err != nil || time.Now().After(deadline) {
+			s.t.Fatalf("server process %d does not end: %v", pid, err)
+		}
+	}
 }
 
 // Databases lists the databases that were made since the server was started.

@@ -1,0 +1,91 @@
+package steps
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ecluse/saga/session"
+	"ecluse/steps/config"
+	"ecluse/steps/dotenv"
+	"ecluse/steps/postgres"
+)
+
+// defaultURLEnv holds the URL of a database that names no variable.
+const defaultURLEnv = "DATABASE_URL"
+
+// urlEnv are the variables with the URL of the session's database.
+func (d Database) urlEnv() config.Strings {
+	if len(d.URLEnv) == 0 {
+		return config.Strings{defaultURLEnv}
+	}
+	return d.URLEnv
+}
+
+// server is where the database is, in a session that has these variables.
+func (d Database) server(vars map[string]string) (*postgres.Server, error) {
+	what := fmt.Sprintf("url of database %s in .ecluse.toml", d.Name)
+	expanded, err := dotenv.ExpandAll(map[string]string{"url": d.URL}, vars)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	server, err := postgres.Parse(expanded["url"])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return server, nil
+}
+
+// databaseName is the name of the session's database on a server.
+func databaseName(server *postgres.Server, s session.Session) string {
+	name := fmt.Sprintf("%s_%s_%s", server.Database(), strings.ReplaceAll(s.Slug, "-", "_"), mark(s.Repo))
+	return postgres.Fit(name, postgres.MaxName)
+}
+
+// databaseURLs are the variables with the URLs of the session's databases. Instead
+// has the names of others that stand in their place, by their keys.
+func (c Config) databaseURLs(s session.Session, vars, instead map[string]string) (map[string]string, error) {
+	urls := map[string]string{}
+	for _, d := range c.Databases {
+		server, err := d.server(vars)
+		if err != nil {
+			return nil, err
+		}
+		name, ok := instead[d.Name]
+		if !ok {
+			name = databaseName(server, s)
+		}
+		for _, variable := range d.urlEnv() {
+			urls[variable] = server.URL(name)
+		}
+	}
+	return urls, nil
+}
+
+// early is the configuration without what may refer to ports that are leased only
+// once there is a worktree.
+func (c Config) early() Config {
+	c.Env, c.Databases = nil, nil
+	return c
+}
+
+// server is where the session's database is.
+func (d database) server() (*postgres.Server, error) {
+	vars, err := Environment(d.Config.early(), d.Session())
+	if err != nil {
+		return nil, err
+	}
+	return d.spec.server(vars)
+}
+
+// name is the name of the session's database.
+func (d database) name(server *postgres.Server) string { return databaseName(server, d.Session()) }
+
+// own reports whether the server is one that listens at a port which the session has
+// leased: its data is in the session's volumes.
+func (d database) own(server *postgres.Server) bool {
+	vars, err := Environment(d.Config.early(), d.Session())
+	number := server.PortOn(vars["ECLUSE_DOCKER_HOST"])
+	return err == nil && number != 0 && slices.Contains(slices.Collect(maps.Values(d.Session().Ports)), number)
+}

@@ -1,0 +1,119 @@
+package steps
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// enginePostgres is the kind of server that is known.
+const enginePostgres = "postgres"
+
+// databases checks the databases one by one, and that no two share a name or a
+// variable.
+func (v validator) databases() {
+	names, setters := map[string]bool{}, map[string]string{}
+	for _, s := range v.Services {
+		for _, name := range slices.Concat([]string(s.PortEnv), extraEnv(s)) {
+			setters[name] = "service " + s.Name
+		}
+	}
+	for i, d := range v.Databases {
+		at := fmt.Sprintf("databases.%d.", i)
+		switch {
+		case d.Name == "" && !v.Has(at+"name"):
+			v.Invalid(at+"name", "a database needs a name")
+		case !namePattern.MatchString(d.Name):
+			v.sayf(at+"name", "%q cannot name a database; it takes a-z, 0-9, - and _, and begins with a letter or digit", d.Name)
+		case names[d.Name]:
+			v.sayf(at+"name", "two databases are named %s", d.Name)
+		}
+		names[d.Name] = true
+		if d.Engine != enginePostgres {
+			v.sayf(at+"engine", "engine is %q; it takes postgres", d.Engine)
+		}
+		v.databaseURL(at, d)
+		v.databaseEnv(at, d, setters)
+		v.migration(at, d)
+	}
+}
+
+// databaseURL checks the URL, as far as it can be known: it may refer to a port that
+// the compose file of a branch publishes.
+func (v validator) databaseURL(at string, d Database) {
+	if d.URL == "" {
+		v.sayf(at+"url", "database %s needs a url, as postgres://user:password@localhost:5432/app", d.Name)
+		return
+	}
+	vars, err := Environment(v.early(), v.pretended())
+	if err != nil {
+		return // and it was reported
+	}
+	for _, match := range referencePattern.FindAllStringSubmatch(d.URL, -1) {
+		if v.Mode != ModeHost && leasedPattern.MatchString(match[1]) {
+			vars[match[1]] = "5432"
+		}
+	}
+	if _, err := d.server(vars); err != nil {
+		_, text, _ := strings.Cut(err.Error(), ".ecluse.toml: ")
+		v.Invalid(at+"url", text)
+	}
+	for j := range v.Databases {
+		if other := v.Databases[j]; other.URL == d.URL && at == fmt.Sprintf("databases.%d.", j) {
+			return
+		} else if other.URL == d.URL {
+			v.sayf(at+"url", "databases %s and %s have one url, and would be one database", other.Name, d.Name)
+			return
+		}
+	}
+}
+
+// databaseEnv checks the variables that hold the URL.
+func (v validator) databaseEnv(at string, d Database, setters map[string]string) {
+	v.variables(at+"url_env", d.URLEnv)
+	for _, name := range d.urlEnv() {
+		if other := setters[name]; other != "" {
+			v.sayf(at+"url_env", "%s is set by %s, too; give database %s another url_env", name, other, d.Name)
+		}
+		setters[name] = "database " + d.Name
+		if value, set := v.Env[name]; set && !strings.Contains(value, "${"+name+"}") {
+			v.Misnamed("env."+name, fmt.Sprintf("%s holds the URL of database %s; leave it out here, or refer to it as ${%[1]s}", name, d.Name))
+		}
+	}
+}
+
+// migration checks how the database begins.
+func (v validator) migration(at string, d Database) {
+	v.zero(at+"template", d.Template)
+	if d.Migrate != nil {
+		hook := d.Migrate.Value
+		if strings.TrimSpace(hook.Run) == "" {
+			v.Invalid(at+"migrate", "migrate has no command; give it one or remove it")
+		}
+		v.zero(at+"migrate", hook.Run)
+		v.say(at+"migrate.retries", beyond("retries", hook.Retries, 0, maxRetries))
+		if len(hook.Inputs) > 0 {
+			v.Invalid(at+"migrate.inputs", "the inputs of migrate are the database's: write `inputs` beside `migrate`")
+		}
+	}
+	if d.managed() && len(d.Inputs) == 0 {
+		v.sayf(at+"migrate", "with a template and migrate, database %s needs `inputs`: the files, as migrations, that decide what migrate makes", d.Name)
+	}
+	for i, input := range d.Inputs {
+		key := fmt.Sprintf("%sinputs.%d", at, i)
+		if !v.Has(key) { // it is one string
+			key = at + "inputs"
+		}
+		v.zero(key, input)
+		_, err := filepath.Match(input, "")
+		switch {
+		case !filepath.IsLocal(input):
+			v.sayf(key, "%q does not stay inside the worktree", input)
+		case filepath.Clean(input) == ".":
+			v.Invalid(key, "the whole worktree is no input: it holds files that are each session's own")
+		case err != nil:
+			v.sayf(key, "%q is no pattern: %v", input, err)
+		}
+	}
+}
