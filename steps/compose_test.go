@@ -410,4 +410,14 @@ func TestUnleased(t *testing.T) {
 	if diff := cmp.Diff([]session.Want{{Name: "dns", Taken: "15302 is taken by container another"}, {Name: "any", Candidates: []int{14002}}}, strict); diff != "" {
 		t.Errorf("strict: %s", diff)
 	}
+	// What the file names itself is taken only where nothing else may be.
+	list = append(list, docker.Published{Name: "next", Service: "next", Container: 1, Base: 14002, Protocol: "tcp"})
+	cfg.StrictPort = false
+	if got := cfg.unleased(t.Context(), list, s, taken, nil); slices.Contains(got[1].Candidates, 14002) || len(got[1].Candidates) == 0 {
+		t.Errorf("wants %+v", got)
+	}
+	cfg.StrictPort = true
+	if got := cfg.unleased(t.Context(), list, s, taken, nil); !slices.Equal(got[1].Candidates, []int{14002}) {
+		t.Errorf("strict: wants %+v", got)
+	}
 }

@@ -161,9 +161,22 @@ func (c Config) unleased(ctx context.Context, list []docker.Published, s session
 		if probe != nil && want.Taken != "" {
 			want.Taken = "all that it may take are taken on " + probe.Host()
 		}
+		want.Candidates = apart(want.Candidates, list)
 		wants = append(wants, want)
 	}
 	return wants
+}
+
+// apart leaves out the ports that the compose files name themselves, unless no other
+// may be taken: who runs them without a session needs all of those.
+func apart(candidates []int, list []docker.Published) []int {
+	others := slices.DeleteFunc(slices.Clone(candidates), func(candidate int) bool {
+		return slices.ContainsFunc(list, func(p docker.Published) bool { return p.Base == candidate })
+	})
+	if len(others) == 0 {
+		return candidates
+	}
+	return others
 }
 
 // candidates are the ports that a lease may take for a slot.
