@@ -37,7 +37,7 @@ func (m *Manager) Down(stops Stops, req DownRequest) (s Session, err error) {
 		return seen, nil // its own rollback left nothing to do
 	case seen.State == fsm.Absent:
 		return seen, &notFoundError{req.Key}
-	case seen.State == fsm.Stopped && req.Options.KeepWorktree:
+	case seen.stopped(req.Options):
 		return seen, nil
 	}
 	return m.claim(stops, seen, Event{Kind: ClaimDown, Owner: m.Processes.Self(VerbDown), Options: req.Options})

@@ -142,7 +142,7 @@ func (m *model) way(row Session, verb mverb) (way EventKind, next, look bool) {
 		way, next = upWay(row)
 		return way, next, !next && !absent
 	case VerbDown:
-		if absent || row.State == fsm.Stopped && verb.opts.KeepWorktree {
+		if absent || row.stopped(verb.opts) {
 			return "", false, false
 		}
 		return ClaimDown, false, false

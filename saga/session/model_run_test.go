@@ -24,6 +24,7 @@ var (
 	runUpKeep  = mverb{verb: VerbUp, opts: Options{KeepOnFailure: true}}
 	runDown    = mverb{verb: VerbDown}
 	runStop    = mverb{verb: VerbDown, opts: Options{KeepWorktree: true}}
+	runPause   = mverb{verb: VerbDown, opts: Options{KeepWorktree: true, KeepVolumes: true}}
 	runRecover = mverb{verb: VerbRecover, mode: Auto}
 	runBack    = mverb{verb: VerbRecover, mode: Rollback}
 )
@@ -32,6 +33,11 @@ func TestModel(t *testing.T) {
 	patient := modelPlan()
 	patient.Steps[1].Policy.Retries, patient.Steps[1].Policy.CompensateRetries = 1, 1
 	patient.Steps[2].Policy.BestEffort = true
+	holding := saga.Plan{Steps: []saga.Spec{
+		{Name: "tree", Kind: "test", Keep: true},
+		{Name: "data", Kind: "test", Needs: []string{"tree"}, Data: true},
+		{Name: "web", Kind: "test", Needs: []string{"data"}},
+	}}
 	for _, c := range []struct {
 		name                             string
 		plan                             saga.Plan
@@ -46,6 +52,7 @@ func TestModel(t *testing.T) {
 		{"signals", modelPlan(), 2, []mverb{runUp, runDown, runRecover}, 1, 1, 0, 2},
 		{"options", modelPlan(), 2, []mverb{runUp, runUpKeep, runDown, runStop, runRecover, runBack}, 1, 1, 0, 1},
 		{"retries and best effort", patient, 2, []mverb{runUp, runDown, runRecover}, 1, 3, 0, 0},
+		{"data", holding, 2, []mverb{runUp, runDown, runStop, runPause, runRecover}, 1, 1, 0, 0},
 		{"parking", saga.Plan{Steps: modelPlan().Steps[:2]}, 2, []mverb{runUp, runDown, runRecover}, 7, 0, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,6 +124,16 @@ func (g *graph) oneCommandIsEnough(t *testing.T) {
 	t.Logf("one command is enough from %d states, %s", commands, time.Since(begun))
 }
 
+// holds reports whether data is left.
+func (m *model) holds(s mstate) bool {
+	for i, spec := range m.plan.Steps {
+		if spec.Data && s.world[i] != none {
+			return true
+		}
+	}
+	return false
+}
+
 // notEnough says what is wrong with the state that a command leaves.
 func (m *model) notEnough(verb mverb, s mstate) string {
 	row := m.rows[s.row].s
@@ -125,6 +142,8 @@ func (m *model) notEnough(verb mverb, s mstate) string {
 		return "the session is not active"
 	case verb.verb == VerbDown && !verb.opts.KeepWorktree && !clean(s):
 		return "something is left"
+	case verb.verb == VerbDown && !verb.opts.KeepVolumes && m.holds(s):
+		return "data is left"
 	case verb.verb == VerbDown && row.State != fsm.Stopped && row.State != fsm.Absent, row.State.Pending():
 		return "the session is " + string(row.State)
 	}

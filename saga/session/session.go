@@ -108,6 +108,20 @@ func (o Options) keeps(spec saga.Spec) bool {
 	return o.KeepWorktree && (spec.Keep || spec.Data && o.KeepVolumes)
 }
 
+// stopped reports whether a teardown with these options has nothing to do: it would
+// leave all that is there. A stop that kept the data and one that does not differ.
+func (s Session) stopped(o Options) bool {
+	if s.State != fsm.Stopped || !o.KeepWorktree {
+		return false
+	}
+	for i, step := range s.Progress.Steps {
+		if step.Phase == saga.Done && !o.keeps(s.Plan.Steps[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // StopRequest is one command's wish that another one's run turn back.
 type StopRequest struct {
 	By Owner     `json:"by"`
