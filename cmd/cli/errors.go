@@ -109,6 +109,10 @@ var kinds = []kind{
 
 // classify finds the kind of an error.
 func classify(err error) kind {
+	var command unrunnable
+	if errors.As(err, &command) {
+		return kind{status: command.status, code: "command"}
+	}
 	for _, k := range kinds {
 		if k.is(err) {
 			if k.status == exitSignal {

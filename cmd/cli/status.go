@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/fsm"
+	"ecluse/saga/session"
+	"ecluse/steps"
+)
+
+// statusInterval is how often status --wait looks.
+const statusInterval = 250 * time.Millisecond
+
+func newStatus(a *app) *cobra.Command {
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use: "status [SLUG]", GroupID: groupLook, Short: "look at what of a session is really there",
+		Long: `Look at the services of a session, native ones and those in containers, and at
+whether each step's effect is still what it was when it was done (drift: what up
+would mend). Nothing is changed. A service with ready.command is asked by it.
+
+Exit status 0: the session is active, and every service that ecluse manages is
+healthy. 1: one is not, or the session is stopped. 5: somebody works on it. 7: it
+failed. 8: it was interrupted. Also then what is there of it is shown.`,
+		Example: `  ecluse status feat-x
+  ecluse status --wait 2m --quiet && npm run e2e
+  ecluse status --json | jq '.services[] | select(.healthy | not)'`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if wait < 0 {
+				return usagef("--wait %s is negative", wait)
+			}
+			return a.status(cmd.Context(), args, wait)
+		},
+	}
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to `DURATION` until it is healthy")
+	return cmd
+}
+
+// seen is one look at a session.
+type seen struct {
+	session.Status
+	services []steps.ServiceStatus
+	drift    []steps.Drift
+}
+
+// healthy reports whether the session is up, and all that is managed with it.
+func (l seen) healthy() bool {
+	return l.State == fsm.Active && len(l.unhealthy()) == 0
+}
+
+// unhealthy are the services that should be well and are not.
+func (l seen) unhealthy() []steps.ServiceStatus {
+	var list []steps.ServiceStatus
+	for _, v := range l.services {
+		if v.Managed && !v.Healthy {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// status looks, again and again if asked to, and shows what it saw last.
+func (a *app) status(ctx context.Context, args []string, wait time.Duration) error {
+	deadline, told := time.Now().Add(wait), ""
+	for {
+		l, err := a.look(ctx, args)
+		if err != nil {
+			return err
+		}
+		last := !time.Now().Add(statusInterval).Before(deadline)
+		if l.healthy() || last {
+			a.completeLook(ctx, &l)
+		}
+		// Nobody works on it: it will not get healthy by itself.
+		idle := l.State != fsm.Active && l.Owner == nil
+		if l.healthy() || last || idle {
+			return a.showStatus(l)
+		}
+		if text := waitsFor(l); text != told && !a.quiet {
+			fmt.Fprintf(a.Stderr, "waiting: %s\n", text)
+			told = text
+		}
+		select {
+		case <-time.After(statusInterval):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// look looks at the session and its services.
+func (a *app) look(ctx context.Context, args []string) (seen, error) {
+	s, err := a.find(ctx, args)
+	if err != nil {
+		return seen{}, err
+	}
+	m, err := a.looker()
+	if err != nil {
+		return seen{}, err
+	}
+	status, err := m.Status(s)
+	if errors.Is(err, session.ErrNotFound) {
+		return seen{}, notFound{s.Slug} // it went while we looked
+	}
+	if err != nil {
+		return seen{}, err
+	}
+	st, err := a.openStore()
+	if err != nil {
+		return seen{}, err
+	}
+	all, err := st.List()
+	if err != nil {
+		return seen{}, err
+	}
+	services, err := steps.Observe(ctx, status.Session, all)
+	return seen{Status: status, services: services}, err
+}
+
+// completeLook looks at the steps, too. While somebody works on them it would be of the
+// moment.
+func (a *app) completeLook(ctx context.Context, l *seen) {
+	if l.State.Pending() {
+		return
+	}
+	if st, err := a.openStore(); err == nil {
+		l.drift = steps.Kit{Home: st}.Drift(ctx, l.Session, l.services)
+	}
+}
+
+// waitsFor says what keeps a session from being healthy.
+func waitsFor(l seen) string {
+	if l.State != fsm.Active {
+		text := fmt.Sprintf("%s is %s", l.Slug, l.State)
+		if step := session.Describe(l.Session); step != "" {
+			text += ", " + step
+		}
+		return text
+	}
+	var parts []string
+	for _, v := range l.unhealthy() {
+		parts = append(parts, v.Name+" is "+v.State)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// showStatus shows what was seen, and makes an exit status of it.
+func (a *app) showStatus(l seen) error {
+	state := notActive(l.Status)
+	var err error
+	switch {
+	case a.json:
+		err = writeJSON(a.Stdout, a.statusResult(l, state))
+	case !a.quiet:
+		err = a.writeStatus(l)
+	}
+	switch {
+	case err != nil:
+		return err
+	case state != nil:
+		a.complain(state)
+		return silentError{state}
+	case len(l.unhealthy()) > 0:
+		if !a.quiet && !a.json {
+			a.hintStatus(l)
+		}
+		return silentError{noError{errors.New("a service is not healthy")}}
+	}
+	return nil
+}
+
+// hintStatus says on stderr what can be done.
+func (a *app) hintStatus(l seen) {
+	bad := l.unhealthy()
+	noun := "services are"
+	if len(bad) == 1 {
+		noun = "service is"
+	}
+	fmt.Fprintf(a.Stderr, "ecluse: %d %s not healthy\n", len(bad), noun)
+	wrong := 0
+	for _, v := range bad {
+		if text := portHint(l.Session, v); text != "" {
+			fmt.Fprintf(a.Stderr, "hint: %s\n", text)
+			wrong++
+		}
+	}
+	if wrong < len(bad) {
+		fmt.Fprintf(a.Stderr, "hint: ecluse up %s\n", l.Slug)
+	}
+}
+
+// portHint says what to do about a service at a wrong port; empty if it is at its own.
+// What runs there may be somebody else's, so it is never asked to be ended.
+func portHint(s session.Session, v steps.ServiceStatus) string {
+	if v.State != steps.ServiceWrongPort || v.ActualPort == 0 {
+		return ""
+	}
+	whose := ""
+	if c := v.Conflict; c != nil {
+		whose = fmt.Sprintf(", a port of %s, which is not to be disturbed", slotOf(c))
+	}
+	return fmt.Sprintf("%s is at port %d%s; its own is %d: ecluse down %s --keep-worktree && ecluse up %s",
+		v.Name, v.ActualPort, whose, v.Port, s.Slug, s.Slug)
+}
+
+// slotOf names the slot of a conflict.
+func slotOf(c *steps.PortConflict) string {
+	if c.Session == "" {
+		return fmt.Sprintf("slot %d", c.Slot)
+	}
+	return fmt.Sprintf("slot %d of session %s", c.Slot, c.Session)
+}
