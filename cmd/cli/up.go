@@ -60,6 +60,7 @@ they count when the session is made, and may be left out later.`,
 	f.StringVar(&o.onFailure, "on-failure", "rollback", "what a failed up leaves: rollback (nothing) or keep (everything, to look at)")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another command that works on the session")
 	f.BoolVar(&o.force, "force", false, "make services and containers anew, although they are well")
+	f.BoolVar(&o.watch, "watch", false, "then stay and carry changes of the worktree into its containers, as develop.watch in the compose file says")
 	o.add(cmd)
 	f.Bool("reuse-worktree", false, "a worktree that is there is always used")
 	_ = f.MarkHidden("reuse-worktree") // of the original tool
@@ -77,12 +78,6 @@ type upResult struct {
 }
 
 func (a *app) up(o upOptions, args []string) error {
-	if o.onFailure != "rollback" && o.onFailure != "keep" {
-		return usagef("--on-failure %s is unknown; it takes rollback or keep", o.onFailure)
-	}
-	if o.wait < 0 {
-		return usagef("--wait %s is negative", o.wait)
-	}
 	ctx := context.Background()
 	repo, err := a.repository(ctx)
 	if err != nil {
@@ -90,6 +85,9 @@ func (a *app) up(o upOptions, args []string) error {
 	}
 	cfg, err := a.config(repo)
 	if err != nil {
+		return err
+	}
+	if err := o.check(cfg); err != nil {
 		return err
 	}
 	choice, err := o.choice()
@@ -126,7 +124,23 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.showUp(s, changed)
+	if err := a.showUp(s, changed); err != nil || !o.watch {
+		return err
+	}
+	return a.follow(s)
+}
+
+// check refuses values that the flags do not take.
+func (o upOptions) check(cfg steps.Config) error {
+	switch {
+	case o.onFailure != "rollback" && o.onFailure != "keep":
+		return usagef("--on-failure %s is unknown; it takes rollback or keep", o.onFailure)
+	case o.wait < 0:
+		return usagef("--wait %s is negative", o.wait)
+	case o.watch && cfg.Mode == steps.ModeHost:
+		return usagef("--watch is for containers, and in host mode there are none")
+	}
+	return nil
 }
 
 // again chooses what --force makes anew.
