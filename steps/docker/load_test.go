@@ -66,7 +66,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		"unknown dependency": {
 			files: map[string]string{"compose.yaml": "services:\n  web:\n    image: a\n    depends_on: [db]\n"},
-			file:  "compose.yaml", line: 2, words: `depends on undefined service "db"`,
+			file:  "compose.yaml", line: 4, words: `depends on undefined service "db"`,
 		},
 		"in the override": {
 			files: map[string]string{
@@ -116,6 +116,103 @@ func TestLoadErrors(t *testing.T) {
 			}
 			if !strings.Contains(at.Err.Error(), test.words) {
 				t.Errorf("the error is %q, want %q in it", at.Err, test.words)
+			}
+		})
+	}
+}
+
+// TestErrorPlaces: also in files that are included and extended, and of what refers
+// to something that is not there.
+func TestErrorPlaces(t *testing.T) {
+	clean(t)
+	const web = "services:\n  web:\n    image: a\n"
+	main := func(more string) map[string]string { return map[string]string{"compose.yaml": web + more} }
+	with := func(more, file, text string) map[string]string {
+		files := main(more)
+		files[file] = text
+		return files
+	}
+	const include = "include:\n  - a.yaml\n"
+	const extends = "    extends:\n      file: a.yaml\n      service: b\n"
+	const b = "services:\n  b:\n    image: b\n"
+	tests := map[string]struct {
+		files map[string]string
+		at    string
+	}{
+		"port":                    {main("    ports:\n      - '80:80'\n      - '80:x'\n"), "compose.yaml:6"},
+		"ranges of ports":         {main("    ports: ['80-90:80-81']\n"), "compose.yaml:4"},
+		"port too big":            {main("    ports:\n      - '80000:80'\n"), "compose.yaml:5"},
+		"port in words":           {main("    ports:\n      - target: x\n"), "compose.yaml:4"},
+		"duration":                {main("    healthcheck:\n      interval: 5parsecs\n"), "compose.yaml:5"},
+		"condition":               {main("    depends_on:\n      b: {condition: x}\n  b: {image: b}\n"), "compose.yaml:5"},
+		"cast":                    {main("    privileged: ${X:-perhaps}\n"), "compose.yaml:4"},
+		"variable":                {main("    command: ${X\n"), "compose.yaml:4"},
+		"anchor":                  {main("    labels: *nowhere\n"), "compose.yaml:4"},
+		"control character":       {map[string]string{"compose.yaml": "services:\n  web:\n    image: \"\x01\"\n"}, "compose.yaml:3"},
+		"service twice":           {main("  web:\n    image: b\n"), "compose.yaml:4"},
+		"section of a wrong type": {map[string]string{"compose.yaml": "name: x\nservices: [a]\n"}, "compose.yaml:2"},
+		"unknown section":         {main("servics: {}\n"), "compose.yaml:4"},
+		"no image":                {map[string]string{"compose.yaml": "services:\n  web:\n    command: x\n"}, "compose.yaml:2"},
+		"two modes":               {main("    network_mode: host\n    networks: [default]\n"), "compose.yaml:2"},
+		"dependency":              {main("    depends_on:\n      nobody: {condition: service_started}\n"), "compose.yaml:5"},
+		"dependencies in a ring":  {main("    depends_on: [b]\n  b:\n    image: b\n    depends_on: [web]\n"), "compose.yaml:7"},
+		"network of nobody":       {main("    network_mode: service:nobody\n"), "compose.yaml:4"},
+		"volumes of nobody":       {main("    volumes_from:\n      - nobody:ro\n"), "compose.yaml:5"},
+		"link":                    {main("    links: [nobody]\n"), "compose.yaml:4"},
+		"network":                 {main("    networks:\n      - nowhere\n"), "compose.yaml:5"},
+		"volume":                  {main("    volumes: ['none:/x']\n"), "compose.yaml:4"},
+		"secret":                  {main("    secrets:\n      - none\n"), "compose.yaml:5"},
+		"config":                  {main("    configs:\n      - source: none\n"), "compose.yaml:5"},
+		"secret of a build":       {map[string]string{"compose.yaml": "services:\n  web:\n    build:\n      context: .\n      secrets: [none]\n"}, "compose.yaml:5"},
+		"sources of a secret":     {main("secrets:\n  a:\n    file: x\n    environment: Y\n"), "compose.yaml:5"},
+
+		"env file":           {main("    env_file:\n      - none.env\n"), "compose.yaml:5"},
+		"in an env file":     {with("    env_file: a.env\n", "a.env", "A=1\nB C=x\n"), "a.env:2"},
+		"in a raw env file":  {with("    env_file: [{path: a.env, format: raw}]\n", "a.env", "A=1\nB C=x\n"), "a.env:2"},
+		"format of env file": {with("    env_file:\n      - {path: a.env, format: toml}\n", "a.env", ""), "compose.yaml:5"},
+		"label file":         {main("    label_file: none\n"), "compose.yaml:4"},
+		"in the .env":        {with("", ".env", "A=1\nB C=x\n"), ".env:2"},
+
+		"include":                {main("include:\n  - none.yaml\n"), "compose.yaml:5"},
+		"include, long":          {main("include:\n  - path: none.yaml\n"), "compose.yaml:5"},
+		"env file of an include": {with("include:\n  - path: a.yaml\n    env_file: none.env\n", "a.yaml", b), "compose.yaml:6"},
+		"include in an include":  {with(include, "a.yaml", "include:\n  - none.yaml\n"), "a.yaml:2"},
+		"includes in a ring":     {with(include, "a.yaml", "include:\n  - compose.yaml\n"), "a.yaml:2"},
+		"include of itself":      {main("include: [compose.yaml]\n"), "compose.yaml:4"},
+		"include of a number":    {main("include: 5\n"), "compose.yaml:4"},
+		"syntax, included":       {with(include, "a.yaml", b+"   bad: c\n"), "a.yaml:4"},
+		"twice, included":        {with(include, "a.yaml", b+"    image: c\n"), "a.yaml:4"},
+		"type, included":         {with(include, "a.yaml", b+"    ports: nine\n"), "a.yaml:4"},
+		"port, included":         {with(include, "a.yaml", b+"    ports: ['a:b']\n"), "a.yaml:4"},
+		"variable, included":     {with(include, "a.yaml", b+"    command: ${X:?none}\n"), "a.yaml:4"},
+		"dependency, included":   {with(include, "a.yaml", b+"    depends_on: [nobody]\n"), "a.yaml:4"},
+		"env file, included":     {with(include, "a.yaml", b+"    env_file: none.env\n"), "a.yaml:4"},
+
+		"extended file":         {main("    extends:\n      file: none.yaml\n      service: x\n"), "compose.yaml:5"},
+		"extended service":      {main("    extends: {service: none}\n"), "compose.yaml:4"},
+		"service in a file":     {with(extends, "a.yaml", "services: {c: {image: c}}\n"), "compose.yaml:4"},
+		"extended in a ring":    {main("    extends: b\n  b:\n    extends: web\n"), "compose.yaml:4"},
+		"files in a ring":       {with(extends, "a.yaml", b+"    extends: {file: compose.yaml, service: web}\n"), "compose.yaml:4"},
+		"syntax, extended":      {with(extends, "a.yaml", b+"   bad: c\n"), "a.yaml:4"},
+		"twice, extended":       {with(extends, "a.yaml", b+"    image: c\n"), "a.yaml:4"},
+		"unknown key, extended": {with(extends, "a.yaml", b+"    imag: c\n"), "a.yaml:4"},
+		"type, extended":        {with(extends, "a.yaml", b+"    ports: nine\n"), "a.yaml:4"},
+		"port, extended":        {with(extends, "a.yaml", b+"    ports: ['a:b']\n"), "a.yaml:4"},
+		"variable, extended":    {with(extends, "a.yaml", b+"    command: ${X:?none}\n"), "a.yaml:4"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := tree(t, test.files)
+			_, err := Load(t.Context(), LoadOptions{Dir: dir, Project: project})
+			var at *FileError
+			if !errors.As(err, &at) {
+				t.Fatalf("load: %v, want a FileError", err)
+			}
+			if got := fmt.Sprintf("%s:%d", strings.TrimPrefix(at.File, dir+"/"), at.Line); got != test.at {
+				t.Errorf("the error is at %s, want %s (%v)", got, test.at, err)
+			}
+			if text := err.Error(); strings.Contains(text, "\n") {
+				t.Errorf("the error has several lines: %q", text)
 			}
 		})
 	}

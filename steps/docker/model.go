@@ -170,7 +170,9 @@ func (opts LoadOptions) readEnv(env types.Mapping, dir string) error {
 	}
 	more, err := dotenv.GetEnvFromFile(env, []string{file})
 	if err != nil {
-		return &FileError{File: file, Err: err}
+		unread := &FileError{File: file, Err: err}
+		unread.read(err.Error(), err)
+		return unread
 	}
 	env.Merge(more)
 	return nil
