@@ -67,6 +67,25 @@ func TestLateArrival(t *testing.T) {
 	s.gone(t)
 }
 
+// TestOneStepOfTwo: where nothing is left of the project, what another step of the
+// session has made is not taken for its own.
+func TestOneStepOfTwo(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
+	session := docker.LabelSession + "=" + s.up.Session
+	create := func(step string) string {
+		return dockertest.Docker(t, "create", "--label", session, "--label", docker.LabelStep+"="+step, dockertest.Image(t))
+	}
+	own, other := create("compose:a"), create("compose:b")
+	s.downKeeping(t, docker.DownOptions{Step: "compose:a"})
+	left := dockertest.Docker(t, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+session)
+	if left != other {
+		t.Errorf("left is %q; want %s, and not %s", left, other, own)
+	}
+	s.down(t, docker.DownOptions{})
+	s.gone(t)
+}
+
 // TestDownWithoutFile takes down what is known only by its labels.
 func TestDownWithoutFile(t *testing.T) {
 	t.Parallel()
