@@ -174,10 +174,7 @@ func (s *Server) explain(err error) error {
 
 // answered classifies what a server said.
 func (s *Server) answered(answer *pgconn.PgError) error {
-	err := fmt.Errorf("%s (SQLSTATE %s)", answer.Message, answer.Code)
-	if answer.Detail != "" {
-		err = fmt.Errorf("%w: %s", err, answer.Detail)
-	}
+	var err error = answerError{answer}
 	switch class := answer.Code[:min(2, len(answer.Code))]; {
 	case answer.Code == codeMissing:
 		return fmt.Errorf("%w: %w", ErrMissing, err)
@@ -192,6 +189,18 @@ func (s *Server) answered(answer *pgconn.PgError) error {
 	}
 	return err
 }
+
+// answerError is what a server said, in one line.
+type answerError struct{ *pgconn.PgError }
+
+func (e answerError) Error() string {
+	if e.Detail == "" {
+		return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code)
+	}
+	return fmt.Sprintf("%s (SQLSTATE %s): %s", e.Message, e.Code, e.Detail)
+}
+
+func (e answerError) Unwrap() error { return e.PgError }
 
 // quote writes a name as SQL has it.
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

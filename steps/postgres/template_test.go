@@ -147,6 +147,34 @@ func TestTemplateOfTheDead(t *testing.T) {
 	}
 }
 
+// TestTemplateThatIsCopied: that a template is used is noted only where nobody has to
+// wait for it. A copy locks it for as long as it takes.
+func TestTemplateThatIsCopied(t *testing.T) {
+	s := postgrestest.Start(t)
+	c := open(t, s)
+	var fills atomic.Int32
+	name, err := c.Template(t.Context(), recipe(t, s, "a", &fills))
+	must(t, err)
+	old := templateLabel{Version: 1, Template: true, Repo: "r"}.String()
+	must(t, c.Comment(t.Context(), name, old))
+	tx, err := s.Connect("postgres").Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "comment on database "+name+" is 'locked'")
+	must(t, err)
+	if _, err := c.Template(t.Context(), recipe(t, s, "a", &fills)); err != nil {
+		t.Errorf("while it is locked: %v", err)
+	}
+	must(t, tx.Rollback(t.Context()))
+	if info, _, err := c.Look(t.Context(), name); info.Comment != old || err != nil {
+		t.Errorf("its label is %s, %v", info.Comment, err)
+	}
+	_, err = c.Template(t.Context(), recipe(t, s, "a", &fills))
+	must(t, err)
+	if info, _, err := c.Look(t.Context(), name); info.Comment == old || err != nil || fills.Load() != 1 {
+		t.Errorf("its label is %s, %v; it was filled %d times", info.Comment, err, fills.Load())
+	}
+}
+
 func TestTemplateNames(t *testing.T) {
 	tmpl := Template{Base: strings.Repeat("x", 63), State: strings.Repeat("a", 64)}
 	if name := tmpl.Name(); len(name)+len(makingMark)+makingDigits > MaxName {
