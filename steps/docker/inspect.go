@@ -27,18 +27,23 @@ type container struct {
 		OOMKilled bool
 		Error     string
 		StartedAt time.Time
-		Health    *struct {
-			Status string
-			Log    []struct {
-				ExitCode int
-				Output   string
-			}
-		}
+		Health    *health
 	}
 	Restart  struct{ Name string }
 	Restarts int
 	Ports    map[string][]struct{ HostIP, HostPort string }
 	Mounts   []struct{ Type, Name string }
+}
+
+// health is what the health checks of a container say.
+type health struct {
+	Status string
+	// FailingStreak is how many have failed in a row.
+	FailingStreak int
+	Log           []struct {
+		ExitCode int
+		Output   string
+	}
 }
 
 // inspection asks for just that. One line a container.

@@ -54,6 +54,9 @@ const (
 	// steadyAgain is the same for one that has died before, and may well do so
 	// again.
 	steadyAgain = 3 * time.Second
+	// secondOpinion is how many more health checks must fail of what was
+	// unhealthy before anything was done about it.
+	secondOpinion = 3
 )
 
 // Up starts the project and returns once every service is what it should be. An
@@ -149,6 +152,7 @@ func (e *Engine) blame(ctx context.Context, o UpOptions, w *watch, err error) er
 		return fmt.Errorf("start the services: %w", err)
 	}
 	why := hinted(o.unpulled(err, brief(err)), said(err))
+	w.ill = nil // Compose has waited as long as it would
 	if list, lookErr := e.containers(ctx, composeProject+"="+o.Name); lookErr == nil {
 		if verdict, _ := w.look(list, time.Now()); verdict != nil {
 			why = e.explain(ctx, o, verdict)

@@ -20,6 +20,8 @@ type watch struct {
 	// restarts is how often the engine had started a container again before
 	// anything was asked of it.
 	restarts map[string]int
+	// ill is how many health checks had failed then, of what was unhealthy.
+	ill map[string]int
 	// since is when a container was first seen running, by its id and start.
 	since map[string]time.Time
 	// complete is when all containers were there.
@@ -28,9 +30,12 @@ type watch struct {
 }
 
 func newWatch(o UpOptions, before []container) *watch {
-	w := &watch{UpOptions: o, old: map[string]time.Time{}, since: map[string]time.Time{}, restarts: map[string]int{}, told: map[string]string{}}
+	w := &watch{UpOptions: o, old: map[string]time.Time{}, since: map[string]time.Time{}, restarts: map[string]int{}, ill: map[string]int{}, told: map[string]string{}}
 	for _, c := range before {
 		w.restarts[c.ID] = c.Restarts
+		if c.State.Health != nil && c.State.Health.Status == "unhealthy" {
+			w.ill[c.started()] = c.State.Health.FailingStreak
+		}
 		if c.State.Status != "running" {
 			w.old[c.ID] = c.State.StartedAt
 		}
@@ -152,29 +157,30 @@ func (w *watch) running(s Service, c container, now time.Time) condition {
 		case "healthy":
 			return condition{state: "healthy", ready: true}
 		case "unhealthy":
-			return condition{state: "unhealthy", failed: true, probe: probe(c)}
+			before, known := w.ill[c.started()]
+			failed := !known || c.State.Health.FailingStreak >= before+secondOpinion
+			return condition{state: "unhealthy", failed: failed, probe: probe(c)}
 		case "starting":
 			return condition{state: "starting", probe: probe(c)}
 		}
 	}
-	key := c.ID + c.State.StartedAt.String()
+	key := c.started()
 	if w.since[key].IsZero() {
 		w.since[key] = now
 	}
-	if !w.hasty && now.Sub(w.since[key]) < w.enough(c) {
+	again := w.restarts[c.ID] < c.Restarts
+	switch {
+	case w.hasty:
+	case again && now.Sub(w.since[key]) < steadyAgain:
+		return condition{state: fmt.Sprintf("started again, %d times", c.Restarts)}
+	case now.Sub(w.since[key]) < steady:
 		return condition{state: "started"}
 	}
 	return condition{state: "running", ready: true}
 }
 
-// enough is how long a container must run to count as running: one that the engine
-// had to start again since we look, for longer.
-func (w *watch) enough(c container) time.Duration {
-	if w.restarts[c.ID] < c.Restarts {
-		return steadyAgain
-	}
-	return steady
-}
+// started tells the times apart that a container was started.
+func (c container) started() string { return c.ID + c.State.StartedAt.String() }
 
 // ended judges a container that has ended and is not started again.
 func ended(s Service, c container) condition {

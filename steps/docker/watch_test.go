@@ -28,13 +28,7 @@ func one(status string, change func(*container)) container {
 // healthy sets what the health check says.
 func healthy(status string) func(*container) {
 	return func(c *container) {
-		c.State.Health = &struct {
-			Status string
-			Log    []struct {
-				ExitCode int
-				Output   string
-			}
-		}{Status: status}
+		c.State.Health = &health{Status: status}
 	}
 }
 
@@ -137,6 +131,18 @@ func TestNotYet(t *testing.T) {
 	_, _ = w.look([]container{again}, now)
 	if _, ready := w.look([]container{again}, now.Add(steady)); !ready {
 		t.Error("not ready although it died long ago")
+	}
+
+	// What was unhealthy before is given time to get well.
+	ill := one("running", healthy("unhealthy"))
+	w = newWatch(o, []container{ill})
+	w.upEnded = true
+	if verdict, ready := w.look([]container{ill}, now); verdict != nil || ready {
+		t.Errorf("judged by the past: ready %t, %v", ready, verdict)
+	}
+	worse := one("running", func(c *container) { c.State.Health = &health{Status: "unhealthy", FailingStreak: secondOpinion} })
+	if verdict, _ := w.look([]container{worse}, now); !errors.As(verdict, &failed) {
+		t.Errorf("not judged by the present: %v", verdict)
 	}
 
 	// The time counts from when all containers are there.
