@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 
 	"ecluse/saga/session"
@@ -157,4 +158,39 @@ func judgeContainer(s docker.Service, c docker.Container) (state string, healthy
 	default:
 		return c.State, false, "its container does not run"
 	}
+}
+
+// Contained is a container of a service of a session.
+type Contained struct {
+	docker.Container
+	// Step that brought it up.
+	Step string
+	at   docker.Place
+}
+
+// ContainersOf lists the containers of a session's services, with one question to
+// Docker, and none if it has no such services.
+func ContainersOf(ctx context.Context, s session.Session) ([]Contained, error) {
+	services := composedOf(s)
+	if len(services) == 0 {
+		return nil, nil
+	}
+	found, err := docker.Look(ctx, services[0].at, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	var list []Contained
+	for _, service := range services {
+		for _, one := range found {
+			if one.Project == service.project && one.Service == service.Name {
+				list = append(list, Contained{one, service.step, service.at})
+			}
+		}
+	}
+	return list, nil
+}
+
+// Logs writes what the container has written to out.
+func (c Contained) Logs(ctx context.Context, o docker.LogOptions, out io.Writer) error {
+	return docker.Logs(ctx, c.at, c.ID, o, out)
 }

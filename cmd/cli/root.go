@@ -60,7 +60,7 @@ func newRoot(a *app) *cobra.Command {
 	)
 	root.AddCommand(
 		newUp(a), newDown(a), newRecover(a),
-		newLs(a), newStatus(a), newEnv(a), newHistory(a),
+		newLs(a), newStatus(a), newLogs(a), newEnv(a), newHistory(a),
 		newExec(a), newShell(a), newWhosePID(a),
 		newInit(a), newVersion(a),
 	)
