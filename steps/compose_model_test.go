@@ -1,0 +1,117 @@
+package steps
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ecluse/saga/session"
+	"ecluse/steps/docker"
+)
+
+// modelsOf reads these files of a worktree, for which no engine is needed.
+func modelsOf(t *testing.T, cfg Config, files map[string]string) ([]*docker.Model, error) {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &composeRig{s: session.Session{Key: session.Key{Repo: root, Slug: "feat"}, Root: root, Worktree: root, Slot: 1, Ports: map[string]int{}}}
+	r.Target = &Target{Handle: r, Config: cfg, Dir: filepath.Join(root, "private")}
+	return r.models(t.Context(), true)
+}
+
+// TestMergedFiles: the files of compose.file are merged, and their paths count from
+// the folder of the first.
+func TestMergedFiles(t *testing.T) {
+	cfg := composeConfig(ModeContainer)
+	cfg.Compose.File = []string{"deploy/base.yaml", "dev.yaml"}
+	models, err := modelsOf(t, cfg, map[string]string{
+		"deploy/base.yaml": "services: {web: {image: none, ports: [\"80\"]}}", "dev.yaml": "services: {web: {ports: [\"81\"]}, mail: {image: none}}",
+		"compose.yaml": "services: {other: {image: none}}",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(models) != 1 || !slices.Equal(models[0].Services(), []string{"mail", "web"}) || len(models[0].Published()) != 2 {
+		t.Errorf("got %v", models)
+	}
+}
+
+// TestPlacelessServices: a service that is not where the configuration says is
+// reported with the file that lacks it, and what that has.
+func TestPlacelessServices(t *testing.T) {
+	files := map[string]string{
+		"compose.yaml":        "services: {web: {image: none}, extra: {image: none, profiles: [extra]}}",
+		"docker-compose.yml":  "services: {old: {image: none}}",
+		"worker/compose.yaml": "services: {job: {image: none}}",
+	}
+	for name, test := range map[string]struct {
+		services []Service
+		want     []string // in the error; none means that there is none
+	}{
+		"all there":           {[]Service{contained("web", ""), contained("job", "worker/compose.yaml")}, nil},
+		"of a profile":        {[]Service{contained("extra", "")}, nil},
+		"in the other":        {[]Service{contained("web", ""), contained("db", "worker/compose.yaml")}, []string{"service db", "worker/compose.yaml", "job"}},
+		"not in the root's":   {[]Service{contained("job", "")}, []string{"service job", "compose.yaml", "web"}},
+		"not the file found":  {[]Service{contained("web", ""), contained("old", "docker-compose.yml")}, []string{"service old", "docker-compose.yml", "compose.yaml"}},
+		"file not there":      {[]Service{contained("web", "none/compose.yaml")}, []string{"none/compose.yaml"}},
+		"found, and named so": {[]Service{contained("web", ""), contained("extra", "./compose.yaml")}, nil},
+	} {
+		cfg := composeConfig(ModeHybrid)
+		cfg.Services = test.services
+		_, err := modelsOf(t, cfg, files)
+		switch {
+		case len(test.want) == 0 && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case len(test.want) > 0 && err == nil:
+			t.Errorf("%s: no error", name)
+		case len(test.want) > 0 && !containsAll(err.Error(), test.want):
+			t.Errorf("%s: got %v, want %q in it", name, err, test.want)
+		}
+	}
+}
+
+// TestDoubtfulBasePort: a port that is published where, as the file says, nothing
+// listens is published all the same, with a warning.
+func TestDoubtfulBasePort(t *testing.T) {
+	for name, test := range map[string]struct {
+		service string // in the file
+		port    int
+		hidden  bool
+		want    string
+	}{
+		"published":         {`ports: ["8080:80"]`, 80, false, ""},
+		"host port meant":   {`ports: ["8080:80"]`, 8080, false, "host_port = 8080 with base_port = 80"},
+		"exposed":           {`ports: ["80"], expose: ["9000"]`, 9000, false, ""},
+		"in a range":        {`expose: ["9000-9010/tcp"]`, 9005, false, ""},
+		"beyond the range":  {`expose: ["9000-9010"]`, 9011, false, "exposes 9000, 9001, 9002, 9003, 9004, ...;"},
+		"nothing is said":   {`restart: always`, 5432, false, ""},
+		"it is not wanted":  {`ports: ["8080:80"]`, 8080, true, ""},
+		"one of two ranges": {`ports: ["80-81", "90"]`, 90, false, ""},
+	} {
+		cfg := composeConfig(ModeContainer)
+		hidden := !test.hidden
+		cfg.Services = []Service{{Name: "web", Run: runDocker, BasePort: test.port, PublishPrimary: &hidden}}
+		models, err := modelsOf(t, cfg, map[string]string{"compose.yaml": "services: {web: {image: none, " + test.service + "}}"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings := strings.Join(models[0].Warnings, "\n")
+		if (test.want == "") != (warnings == "") || !strings.Contains(warnings, test.want) {
+			t.Errorf("%s: got %q, want %q", name, warnings, test.want)
+		}
+		here := slices.ContainsFunc(models[0].Published(), func(p docker.Published) bool { return p.Container == test.port && p.Name == "web" })
+		if here == test.hidden {
+			t.Errorf("%s: it publishes %+v", name, models[0].Published())
+		}
+	}
+}
