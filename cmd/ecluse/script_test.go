@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ecluse/cmd/cli"
+	"ecluse/steps/postgres/postgrestest"
 )
 
 // TestScript runs the real binary, on real git and real processes, one script a
@@ -26,6 +27,8 @@ import (
 //	machine clean        nothing of any session is left (in the repository)
 //	machine active SLUG  every effect of the session is there, once
 //	json FILE PATH WANT  the value at PATH ("0.step.name") of a JSON file
+//	postgres             start a server; $POSTGRES is the URL of its database app
+//	[postgres]           there is a server to be started
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -34,7 +37,13 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setUpScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"repo": cmdRepo, "status": cmdStatus, "until": cmdUntil, "json": cmdJSON,
+			"repo": cmdRepo, "status": cmdStatus, "until": cmdUntil, "json": cmdJSON, "postgres": cmdPostgres,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "postgres" {
+				return false, fmt.Errorf("there is no condition %s", name)
+			}
+			return postgrestest.Available() || postgrestest.Required(), nil
 		},
 	})
 }
@@ -145,6 +154,18 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if (have == args[2]) == neg {
 		ts.Fatalf("%s of %s is %s, want %s", args[1], args[0], have, args[2])
 	}
+}
+
+// cmdPostgres starts a server that ends with the script.
+func cmdPostgres(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: postgres")
+	}
+	server, err := postgrestest.New()
+	ts.Check(err)
+	ts.Defer(server.Stop)
+	// An @ before a number is a port, see cmdRepo.
+	ts.Setenv("POSTGRES", strings.Replace(server.URL(), "@127.0.0.1:", "@localhost:", 1))
 }
 
 // Every verb has a script of its name.

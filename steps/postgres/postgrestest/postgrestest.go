@@ -101,12 +101,30 @@ func require(t testing.TB) string {
 	t.Helper()
 	bin, err := programs()
 	if err != nil {
-		if os.Getenv(EnvRequire) == "require" {
+		if Required() {
 			t.Fatalf("PostgreSQL is required here: %v", err)
 		}
 		t.Skipf("no PostgreSQL here: %v", err)
 	}
 	return bin
+}
+
+// Required reports whether a missing server is a failure.
+func Required() bool { return os.Getenv(EnvRequire) == "require" }
+
+// Available reports whether there are the programs of a server.
+func Available() bool {
+	_, err := programs()
+	return err == nil
+}
+
+// New starts a server that the caller stops, and of which only the URLs can be used.
+func New() (*Server, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	return start(bin)
 }
 
 // start makes the files of a server and starts it.
