@@ -44,10 +44,13 @@ func TestAReadOnlyStateFolder(t *testing.T) {
 	w.mustBeClean("after an up on a read-only disk")
 	// With a session: looking shows it, and nothing that writes changes it.
 	w.ecluse(0, "up", "feat-x")
-	for _, args := range [][]string{{"ls", "--json"}, {"env", "feat-x"}, {"history"}, {"recover", "--dry-run"}, {"up", "feat-y", "--dry-run"}} {
+	for _, args := range [][]string{{"ls", "--json"}, {"env", "feat-x"}, {"status", "feat-x"}, {"logs", "feat-x", "--json"}, {"history"}, {"recover", "--dry-run"}, {"up", "feat-y", "--dry-run"}} {
 		if status, out := w.readOnly(args...); status != 0 || !strings.Contains(out, "feat-") && args[0] != "recover" {
 			t.Errorf("%v ended with %d: %s", args, status, out)
 		}
+	}
+	if status, out := w.readOnly("exec", "feat-x", "--", "sh", "-c", "echo $ECLUSE_SLUG; ecluse whose-pid $$"); status != 0 || strings.Count(out, "feat-x") != 2 {
+		t.Errorf("exec ended with %d: %s", status, out)
 	}
 	for _, args := range [][]string{{"down", "feat-x"}, {"up", "feat-y"}} {
 		if status, out := w.readOnly(args...); status != exitState {
