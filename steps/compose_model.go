@@ -51,7 +51,6 @@ func (t *Target) load(ctx context.Context, g composeGroup, shallow bool) (*docke
 		return nil, err
 	}
 	s, cfg := t.Session(), t.Config
-	vars["COMPOSE_PROJECT_NAME"] = g.project(cfg, s) // Compose says so, too
 	model, err := docker.Load(ctx, docker.LoadOptions{
 		Dir: s.Worktree, Project: g.project(cfg, s), Files: g.Files, Profiles: cfg.Compose.Profiles,
 		Env: vars, Shallow: shallow, StandIns: t.standIns(), Publish: g.publish(),

@@ -29,6 +29,16 @@ the hook that started it has succeeded, and stays when the session goes.
 A session keeps the plan and the configuration that it was made from. What was
 done is compensated as it was planned, whatever `.ecluse.toml` says by then.
 
+# Several compose files
+
+The services that run in Docker are in groups, one for each compose file that the
+configuration names, the root's first. A group is a compose project of its own, with a
+step of its own, "compose:<file>", beside the others: two folders that both have a
+service db are two projects for Compose, too. What the groups share are the names of
+leases, and with them of variables (ECLUSE_DB_PORT). A service that the configuration
+names keeps its name; of others the first keeps it, and that of a later file gets one
+with its folder, ECLUSE_WORKER_DB_PORT.
+
 # Below
 
 	config   reads a TOML file strictly, with all problems and their places

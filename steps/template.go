@@ -131,8 +131,9 @@ const templateHooks = `
 `
 
 const templateCompose = `
-# The compose file, relative to the worktree (by default the one that Compose finds),
-# the profiles that are active, and how long services may take to be healthy.
+# The compose file, relative to the worktree (by default the one that Compose finds), or
+# an array of files that are merged; the profiles that are active, and how long services
+# may take to be healthy.
 #[compose]
 #file = "compose.yaml"
 #profiles = ["dev"]
@@ -151,7 +152,8 @@ const templateServices = `
 #                    expression), command, and timeout; by default its port answers
 #   host_port        where host ports count from, when not base_port (docker)
 #   publish_primary  whether base_port is published (docker)
-#   compose          an older way to say compose.file (docker)
+#   compose          the compose file that it is in, when not compose.file: each such
+#                    file is a project of its own (docker)
 `
 
 const templateNative = `
