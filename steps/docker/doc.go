@@ -14,7 +14,8 @@ is left that a second session could collide with:
     published;
   - container_name is dropped, and stays as a name in the service's networks;
   - volumes and networks have names of the project's own, external ones apart;
-  - what is built gets an image name of the session's own;
+  - what is built gets an image name of the session's own, also in the Dockerfiles
+    of what is built from it;
   - fixed subnets and addresses are dropped;
   - everything carries the session's labels.
 
@@ -24,7 +25,7 @@ bind mount from outside the worktree) is said in a warning.
 # The engine
 
 [Engine] is the docker command line. Contexts, DOCKER_HOST and credentials are
-what they are for the user who runs it, because the same program reads them. Three
+what they are for the user who runs it, because the same program reads them. Four
 facts shape it:
 
   - A client that is killed does not stop the daemon: containers appear for a
@@ -32,6 +33,8 @@ facts shape it:
     nothing more appears, and never believes an exit status.
   - Teardown goes by label, not by file: the file, and the worktree that it came
     from, may be gone.
+  - The environment of whoever takes a session down may lead to another engine,
+    where nothing of it is. [Place] is remembered with what was made there.
   - A daemon that does not answer proves nothing. [ErrUnreachable] is returned,
     and nobody may conclude that anything is gone.
 */

@@ -205,11 +205,17 @@ volumes:
 // buildable adds the program to the context of full's image.
 func buildable(t *testing.T, s *stack) {
 	t.Helper()
+	program(t, s, "web")
+}
+
+// program puts the program into a folder of the worktree.
+func program(t *testing.T, s *stack, dir string) {
+	t.Helper()
 	data, err := os.ReadFile(dockertest.Tool(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "web", "tool"), data, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, dir, "tool"), data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

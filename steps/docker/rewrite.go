@@ -52,8 +52,12 @@ type Service struct {
 	// Ends: others wait for it to succeed.
 	Ends bool `json:"ends,omitempty"`
 	// Serves: it has a health check or publishes a port, so it must not end.
-	Serves bool      `json:"serves,omitempty"`
-	Ports  []Binding `json:"ports,omitempty"`
+	Serves bool `json:"serves,omitempty"`
+	// Stage is when its image is built, if others are built from it: 1 is
+	// first. Image is the image's name then.
+	Stage int       `json:"stage,omitempty"`
+	Image string    `json:"image,omitempty"`
+	Ports []Binding `json:"ports,omitempty"`
 }
 
 // Binding is a port of a container and the host port that leads to it.
@@ -68,8 +72,9 @@ type rewriter struct {
 	Rewriting
 	m        *Model
 	project  *types.Project
-	images   map[string]string // by the image that is named in the file
-	dropped  map[string]bool   // networks whose fixed addresses are dropped
+	images   map[string]string   // by the image that is named in the file, see canonical
+	from     map[string][]string // the services that a service is built from
+	dropped  map[string]bool     // networks whose fixed addresses are dropped
 	services []Service
 }
 
@@ -79,7 +84,7 @@ func (m *Model) Rewrite(r Rewriting) (*Rewritten, error) {
 	out := *m
 	out.Warnings = slices.Clone(m.Warnings)
 	w := &rewriter{
-		Rewriting: r, m: &out, dropped: map[string]bool{},
+		Rewriting: r, m: &out, dropped: map[string]bool{}, from: map[string][]string{},
 		project: m.project.WithServicesDisabled().WithoutUnresolvedOptionalDependencies(),
 	}
 	w.images = w.sessionImages()
@@ -93,6 +98,7 @@ func (m *Model) Rewrite(r Rewriting) (*Rewritten, error) {
 		}
 		w.project.Services[name] = s
 	}
+	w.stages()
 	file, err := encode(w.project)
 	if err != nil {
 		return nil, err
@@ -193,8 +199,8 @@ func (w *rewriter) sessionImages() map[string]string {
 		if s.Build == nil || s.Image == "" {
 			continue
 		}
-		if _, ok := images[s.Image]; !ok {
-			images[s.Image] = imageName(w.project.Name, name)
+		if image := canonical(s.Image); images[image] == "" {
+			images[image] = imageName(w.project.Name, name)
 		}
 	}
 	return images
@@ -218,7 +224,7 @@ func imageName(project, service string) string {
 // image gives what is built a name of the session's own, so that two branches
 // never share a tag, and has others use it.
 func (w *rewriter) image(s *types.ServiceConfig) {
-	if own, ok := w.images[s.Image]; ok {
+	if own, ok := w.images[canonical(s.Image)]; ok && s.Image != "" {
 		s.Image = own
 		w.unpulled(s)
 	}
@@ -230,10 +236,12 @@ func (w *rewriter) image(s *types.ServiceConfig) {
 	s.Build.Tags = nil
 	s.Build.Labels = w.labelled(s.Build.Labels)
 	for name, context := range s.Build.AdditionalContexts {
-		if image, ok := strings.CutPrefix(context, "docker-image://"); ok && w.images[image] != "" {
-			s.Build.AdditionalContexts[name] = "docker-image://" + w.images[image]
+		if image, ok := strings.CutPrefix(context, "docker-image://"); ok && w.images[canonical(image)] != "" {
+			s.Build.AdditionalContexts[name] = "docker-image://" + w.images[canonical(image)]
+			w.standsOn(s, canonical(image))
 		}
 	}
+	w.base(s)
 }
 
 // unpulled keeps Compose from asking a registry for an image of that name before

@@ -73,6 +73,9 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	if err := e.still(ctx, o); err != nil {
 		return err
 	}
+	if err := e.stages(ctx, o); err != nil {
+		return err
+	}
 	before, err := e.containers(ctx, composeProject+"="+o.Name)
 	if err != nil {
 		return err
@@ -115,6 +118,30 @@ func (e *Engine) still(ctx context.Context, o UpOptions) error {
 	}
 	if err != nil {
 		return fmt.Errorf("stop the services, to start them anew: %w", err)
+	}
+	return nil
+}
+
+// stages builds what other services are built from, as far as it is not there:
+// Compose builds all at once.
+func (e *Engine) stages(ctx context.Context, o UpOptions) error {
+	services, images := map[int][]string{}, map[int][]string{}
+	last := 0
+	for _, s := range o.Services {
+		services[s.Stage], images[s.Stage] = append(services[s.Stage], s.Name), append(images[s.Stage], s.Image)
+		last = max(last, s.Stage)
+	}
+	for stage := 1; stage <= last; stage++ {
+		if _, err := e.docker(ctx, append([]string{"image", "inspect", "--format", "{{.Id}}"}, images[stage]...)...); err == nil {
+			continue
+		}
+		command, err := e.composed(ctx, o.Project, append([]string{"build"}, services[stage]...)...)
+		if err != nil {
+			return err
+		}
+		if err := command.Run(ctx); err != nil {
+			return fmt.Errorf("build %s, which others are built from: %w", strings.Join(services[stage], ", "), brief(meaning(err)))
+		}
 	}
 	return nil
 }
