@@ -114,10 +114,21 @@ func TestConformance(t *testing.T) {
 func newComposeTrial(t *testing.T) sagatest.Trial {
 	dockertest.Require(t)
 	image := dockertest.Image(t)
-	r := newRig(t, func(c *Config) { c.Mode = ModeContainer })
+	// It is the second of two files: the step has to find its own again.
+	r := newRig(t, func(c *Config) {
+		c.Mode = ModeContainer
+		c.Services = []Service{
+			{Name: "web", Run: runDocker, BasePort: 80, PublishPrimary: new(bool)},
+			{Name: "store", Run: runDocker, BasePort: 80, PublishPrimary: new(bool), Compose: "data/compose.yaml"},
+		}
+	})
 	r.addWorktree(t)
+	if err := os.Mkdir(filepath.Join(r.s.Worktree, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	dockertest.Clean(t, docker.LabelSession+"="+r.s.ID)
-	r.put(t, filepath.Join(r.s.Worktree, "compose.yaml"), strings.ReplaceAll(`
+	r.put(t, filepath.Join(r.s.Worktree, "compose.yaml"), "services: {web: {image: none}}\n")
+	r.put(t, filepath.Join(r.s.Worktree, "data/compose.yaml"), strings.ReplaceAll(`
 services:
   store:
     image: IMAGE
@@ -128,11 +139,11 @@ services:
 volumes: {data: {}}
 `, "IMAGE", image))
 	// The step volumes answers for the named volume.
-	t.Cleanup(func() { dockertest.Docker(t, "volume", "rm", "--force", Project(r.cfg, r.s)+"_data") })
+	t.Cleanup(func() { dockertest.Docker(t, "volume", "rm", "--force", r.cfg.projects(r.s)[1]+"_data") })
 	left := func() []string {
 		return slices.DeleteFunc(dockertest.Left(t, docker.LabelSession+"="+r.s.ID), func(one string) bool { return strings.HasPrefix(one, "volume ") })
 	}
-	trial := r.trial(t, composeStep, func() error {
+	trial := r.trial(t, composeStep+":data/compose.yaml", func() error {
 		if have := left(); len(have) != 2 {
 			return fmt.Errorf("there is %v, want a container and a network", have)
 		}
