@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"ecluse/steps/docker/dockertest"
 )
@@ -101,6 +102,8 @@ func (w *world) watch(slug string) *watcher {
 // ends fails the test unless the watcher ends with a status, saying why.
 func (w *world) ends(o *watcher, status int, says string) {
 	w.t.Helper()
+	late := time.AfterFunc(patience, func() { _ = o.Process.Kill() })
+	defer late.Stop()
 	_ = o.Wait()
 	if have := o.ProcessState.ExitCode(); have != status || !strings.Contains(o.stderr.String(), says) {
 		w.t.Errorf("watching ended with %d, want %d and %q\n%s", have, status, says, o.stderr)
