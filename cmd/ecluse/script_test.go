@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ecluse/cmd/cli"
+	"ecluse/steps/docker/dockertest"
 	"ecluse/steps/postgres/postgrestest"
 )
 
@@ -40,10 +41,14 @@ func TestScript(t *testing.T) {
 			"repo": cmdRepo, "status": cmdStatus, "until": cmdUntil, "json": cmdJSON, "postgres": cmdPostgres,
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "postgres" {
+			switch name {
+			case "docker":
+				return dockertest.Wanted(), nil
+			case "postgres":
+				return postgrestest.Available() || postgrestest.Required(), nil
+			default:
 				return false, fmt.Errorf("there is no condition %s", name)
 			}
-			return postgrestest.Available() || postgrestest.Required(), nil
 		},
 	})
 }

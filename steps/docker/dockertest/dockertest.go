@@ -39,6 +39,10 @@ func Require(t testing.TB) {
 	}
 }
 
+// Wanted reports whether tests that need an engine are to run: where one answers, and
+// where it is required.
+func Wanted() bool { return available() == nil || os.Getenv(EnvRequire) == "require" }
+
 var available = sync.OnceValue(func() error {
 	for _, args := range [][]string{{"version"}, {"compose", "version"}} {
 		if out, err := docker(nil, args...); err != nil {
