@@ -59,7 +59,7 @@ they count when the session is made, and may be left out later.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan, and how each step would be compensated; change nothing")
 	f.StringVar(&o.onFailure, "on-failure", "rollback", "what a failed up leaves: rollback (nothing) or keep (everything, to look at)")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another command that works on the session")
-	f.BoolVar(&o.force, "force", false, "make services and containers anew, although they are well")
+	f.BoolVar(&o.force, "force", false, "start services and containers again, although they are well")
 	f.BoolVar(&o.watch, "watch", false, "then stay and carry changes of the worktree into its containers, as develop.watch in the compose file says")
 	o.add(cmd)
 	f.Bool("reuse-worktree", false, "a worktree that is there is always used")
