@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"ecluse/saga/session"
@@ -163,6 +164,36 @@ func TestTheEngineDoesNotAnswer(t *testing.T) {
 		w.mustBeClean("after " + next[0])
 		engine.close()
 	}
+}
+
+// An engine that takes the question and does not answer it counts as one that is
+// not there, after a while.
+func TestTheEngineHangs(t *testing.T) {
+	t.Parallel()
+	w := newComposeWorld(t, composeConfig, twoServices)
+	engine := newForwarder(t)
+	var hangs atomic.Bool
+	engine.answer = func(_ http.ResponseWriter, r *http.Request) bool {
+		if hangs.Load() {
+			<-r.Context().Done()
+		}
+		return hangs.Load()
+	}
+	if o := w.run(engine.env(), "up", "feat-x"); o.status != 0 {
+		t.Fatalf("up ended with %d: %s", o.status, o.stderr)
+	}
+	hangs.Store(true)
+	var wg sync.WaitGroup
+	wg.Go(func() { w.failure(9, engine.env(), "up", "feat-y").names(t, "docker engine does not answer") })
+	if os.Getenv("ECLUSE_TEST_CRASH") == "all" { // a minute, for it tries again
+		wg.Go(func() { w.mustBeLeft(w.failure(7, engine.env(), "down", "feat-x")) })
+	}
+	wg.Wait()
+	hangs.Store(false)
+	if o := w.run(engine.env(), "down", "feat-x"); o.status != 0 {
+		t.Errorf("down ended with %d: %s", o.status, o.stderr)
+	}
+	w.mustBeClean("after down")
 }
 
 // The engine goes away in the middle of an up, whatever it had been asked for. Its

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"ecluse/steps/run"
 )
@@ -20,6 +21,10 @@ type Engine struct {
 	mu      sync.Mutex // guards command
 	command []string   // Docker Compose, once it was found
 }
+
+// openPatience is how long an engine may take to say that it is there. One that
+// hangs counts as one that does not answer.
+const openPatience = 20 * time.Second
 
 // anywhere is the folder in which docker is run when it needs none. It is always
 // there, which a worktree is not.
@@ -32,7 +37,9 @@ func Open(ctx context.Context) (*Engine, error) { return OpenAt(ctx, Place{}) }
 // OpenAt is [Open] for the engine at a place, whatever the environment says.
 func OpenAt(ctx context.Context, place Place) (*Engine, error) {
 	e := &Engine{place: place}
-	if _, err := e.docker(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
+	asked, cancel := context.WithTimeoutCause(ctx, openPatience, fmt.Errorf("no answer within %s", openPatience))
+	defer cancel()
+	if _, err := e.docker(asked, "version", "--format", "{{.Server.Version}}"); err != nil {
 		if errors.Is(err, ErrMissing) || context.Cause(ctx) != nil {
 			return nil, err
 		}
