@@ -21,7 +21,7 @@ func (t *Target) models(ctx context.Context, shallow bool) ([]*docker.Model, err
 		if err != nil {
 			return nil, err
 		}
-		qualified := names.of(g, model.Services())
+		qualified := names.of(g, model.AllServices())
 		if model, err = t.selected(g, model); err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func (c Config) leaseNames() *leaseNames {
 }
 
 // of gives the next group its names: those by service that the services cannot have
-// themselves. All that are in the files count, also those that do not run in Docker
+// themselves. All that are in the files count, also those that do not run in Docker,
 // or not in this session: a name is to be the same in every session.
 func (n *leaseNames) of(g composeGroup, services []string) map[string]string {
 	label, others := g.Label, map[string]string{}

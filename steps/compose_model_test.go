@@ -46,6 +46,34 @@ func TestMergedFiles(t *testing.T) {
 	}
 }
 
+// TestLeasesOfTwoFiles: no two services of a session have one lease, be it one of a
+// profile that is chosen only now and then.
+func TestLeasesOfTwoFiles(t *testing.T) {
+	cfg := composeConfig(ModeContainer)
+	cfg.Services = []Service{contained("web", ""), contained("job", "worker/compose.yaml")}
+	files := map[string]string{
+		"compose.yaml":        "services: {web: {image: none}, db: {image: none, ports: [\"80\", \"81\"], profiles: [data]}}",
+		"worker/compose.yaml": "services: {job: {image: none}, db: {image: none, ports: [\"80\", \"81\"]}}",
+	}
+	for _, profiles := range [][]string{nil, {"data"}} {
+		cfg.Compose.Profiles = profiles
+		models, err := modelsOf(t, cfg, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range models[1].Published() {
+			got = append(got, p.Name)
+		}
+		if !slices.Equal(got, []string{"worker-db", "worker-db.81", "job"}) {
+			t.Errorf("with profiles %v the second file has %v", profiles, got)
+		}
+		if names := models[0].Published(); (len(names) == 3) != (len(profiles) > 0) {
+			t.Errorf("with profiles %v the first file has %+v", profiles, names)
+		}
+	}
+}
+
 // TestPlacelessServices: a service that is not where the configuration says is
 // reported with the file that lacks it, and what that has.
 func TestPlacelessServices(t *testing.T) {

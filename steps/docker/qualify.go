@@ -28,6 +28,13 @@ func (m *Model) lease(service string) string { return either(m.leases[service], 
 // active.
 func (m *Model) Knows(service string) bool { return m.knows(service) }
 
+// AllServices are the names of all services, also of profiles that are not active.
+func (m *Model) AllServices() []string {
+	names := slices.Concat(m.project.ServiceNames(), m.project.DisabledServiceNames())
+	slices.Sort(names)
+	return names
+}
+
 // Ports are the ports inside the container of an active service that its file knows
 // of: those that it publishes, then those that it exposes to others.
 func (m *Model) Ports(service string) (published, exposed []int) {
