@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"ecluse":  func() { os.Exit(ecluse().Main()) },
 		"webapp":  webapp,
+		"notes":   notes,
 		"machine": machine,
 	})
 }
