@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"ecluse/steps/postgres/postgrestest"
 )
 
@@ -191,16 +193,16 @@ func TestLockOutlivesClient(t *testing.T) {
 	if ok, err := second.TryLock(t.Context(), "y"); !ok || err != nil {
 		t.Fatalf("another name: %t, %v", ok, err)
 	}
-	busy := make(chan error, 1)
-	go func() {
-		_, err := first.conn.Exec(context.Background(), "select pg_sleep(600)")
-		busy <- err
-	}()
+	// By hand: the driver would ask the server to stop, for which a client that is
+	// killed has no time.
+	raw, err := first.conn.PgConn().Hijack()
+	must(t, err)
+	raw.Frontend.Send(&pgproto3.Query{String: "select pg_sleep(600)"})
+	must(t, raw.Frontend.Flush())
 	eventually(t, "the query runs", func() bool {
 		return len(s.Query("postgres", "select query from pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and pid <> pg_backend_pid()")) == 1
 	})
-	must(t, first.conn.PgConn().Conn().Close()) // as the kernel does for a client that is killed
-	<-busy
+	must(t, raw.Conn.Close())
 	waited := false
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
