@@ -44,6 +44,7 @@ with its folder, ECLUSE_WORKER_DB_PORT.
 	config   reads a TOML file strictly, with all problems and their places
 	git      worktrees and branches, through the git binary
 	docker   the compose file as a model, and the engine, through the docker CLI
+	postgres databases, and templates to copy them from
 	proc     facts about processes, and starting and stopping them
 	run      programs that are waited for
 	port     which ports a slot may take, and which are free
