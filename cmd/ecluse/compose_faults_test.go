@@ -16,12 +16,16 @@ import (
 	"ecluse/store"
 )
 
-// composeConfig runs everything in containers, and does not wait long.
+// composeConfig runs everything in containers.
 const composeConfig = `
 mode = "container"
 port_search_range = 2
+`
+
+// hurriedConfig does not wait long for services that will never be ready.
+const hurriedConfig = composeConfig + `
 [compose]
-timeout = "4s"
+timeout = "8s"
 `
 
 // newComposeWorld makes a repository whose services run in Docker. In the compose
@@ -144,7 +148,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-say", "opening the books|the books are closed", "-serve", ":80", "-healthy-after", "1h"]
     healthcheck: {test: ["CMD", "/tool", "-health", "http://127.0.0.1:80/health"], interval: 200ms, start_period: 1h}
 `,
-		words: []string{"not ready after 4s", "service bad is starting", "503 Service Unavailable", "the books are closed"},
+		words: []string{"not ready after 8s", "service bad is starting", "503 Service Unavailable", "the books are closed"},
 	},
 	"unhealthy": {
 		services: `
@@ -216,7 +220,7 @@ var serviceFaults = map[string]serviceFault{
     image: IMAGE
     depends_on: {bad: {condition: service_completed_successfully}}
 `,
-		words: []string{"not ready after 4s", "service bad is running, and must end", "still migrating"},
+		words: []string{"not ready after 8s", "service bad is running, and must end", "still migrating"},
 	},
 	"is started again and again": {
 		services: `
@@ -225,7 +229,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-say", "no such table: users", "-exit", "1"]
     restart: always
 `,
-		words: []string{"not ready after 4s", "service bad", "times", "no such table: users"},
+		words: []string{"not ready after 8s", "service bad", "times", "no such table: users"},
 	},
 	"lives for a second, again and again": {
 		services: `
@@ -234,7 +238,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-after", "500ms", "-say", "no such table: users", "-exit", "1"]
     restart: unless-stopped
 `,
-		words: []string{"not ready after 4s", "service bad", "times", "no such table: users"},
+		words: []string{"not ready after 8s", "service bad", "times", "no such table: users"},
 	},
 	"cannot be started": {
 		services: `
@@ -267,7 +271,11 @@ func sideBySide[C any](t *testing.T, cases map[string]C, run func(t *testing.T, 
 func TestServicesThatFail(t *testing.T) {
 	t.Parallel()
 	sideBySide(t, serviceFaults, func(t *testing.T, fault serviceFault) {
-		w := newComposeWorld(t, composeConfig, `
+		config := composeConfig
+		if strings.HasPrefix(fault.words[0], "not ready") {
+			config = hurriedConfig
+		}
+		w := newComposeWorld(t, config, `
 services:
   good:
     image: IMAGE

@@ -15,13 +15,6 @@ import (
 	"ecluse/steps/docker/dockertest"
 )
 
-// manyConfig leaves many services the time that a small machine needs.
-const manyConfig = `
-mode = "container"
-[compose]
-timeout = "5m"
-`
-
 // Many services come up and go away, and looking at them takes no longer than at
 // few.
 func TestManyServices(t *testing.T) {
@@ -39,7 +32,7 @@ func TestManyServices(t *testing.T) {
 		fmt.Fprintf(&b, "  service-%d: {image: IMAGE, network_mode: none}\n", i)
 	}
 	b.WriteString("  web: {image: IMAGE, command: [\"-serve\", \":80\"], ports: [\"@0:80\"]}\n")
-	w := newComposeWorld(t, manyConfig, b.String())
+	w := newComposeWorld(t, composeConfig, b.String())
 	times := map[string]time.Duration{}
 	for _, args := range [][]string{{"up", "feat-x"}, {"ls"}, {"up", "feat-x"}, {"down", "feat-x"}} {
 		cmd := w.command(args...)
@@ -78,7 +71,7 @@ services:
     volumes: ["data:/data"]
 volumes: {data: {name: the-data}}
 `
-	config := strings.Replace(composeConfig, "[compose]", "prefix = \"twin\"\n[compose]", 1)
+	config := composeConfig + "prefix = \"twin\"\n"
 	one, two := newComposeWorld(t, config, text), newComposeWorld(t, config, "")
 	two.base, two.state = one.base, one.state
 	two.compose(text)
