@@ -31,6 +31,10 @@ func cases(t *testing.T) []string {
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
+	if !inFolder("/", func() {}) {
+		t.Log("a thread may have no folder of its own here: includes of includes are left out")
+		dirs = slices.DeleteFunc(dirs, func(dir string) bool { return filepath.Base(dir) == "monorepo" })
+	}
 	for i := range dirs {
 		if dirs[i], err = filepath.Abs(dirs[i]); err != nil {
 			t.Fatal(err)

@@ -172,8 +172,8 @@ func (s *sessionOf) change() {
 	services := section(s.want, "services")
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		image, _ := services[name]["image"].(string)
-		if services[name]["build"] != nil && image != "" && s.images[image] == "" {
-			s.images[image] = imageName(project, name)
+		if services[name]["build"] != nil && image != "" && s.images[tagged(image)] == "" {
+			s.images[tagged(image)] = imageName(project, name)
 		}
 		if container, _ := services[name]["container_name"].(string); container != "" {
 			s.owner[container] = name
@@ -255,7 +255,7 @@ func (s *sessionOf) service(name string, service object) {
 func (s *sessionOf) image(name string, service object) {
 	image, _ := service["image"].(string)
 	build, built := service["build"].(object)
-	own := s.images[image]
+	own := s.images[tagged(image)]
 	if built && image == "" {
 		own = imageName(project, name)
 	}
@@ -274,10 +274,18 @@ func (s *sessionOf) image(name string, service object) {
 	contexts, _ := build["additional_contexts"].(object)
 	for key, context := range contexts {
 		image, _ := strings.CutPrefix(fmt.Sprint(context), "docker-image://")
-		if s.images[image] != "" {
-			contexts[key] = "docker-image://" + s.images[image]
+		if own := s.images[tagged(image)]; own != "" {
+			contexts[key] = "docker-image://" + own
 		}
 	}
+}
+
+// tagged is an image with the tag that it has when none is said.
+func tagged(image string) string {
+	if image == "" || strings.Contains(image[strings.LastIndex(image, "/")+1:], ":") {
+		return image
+	}
+	return image + ":latest"
 }
 
 // references are to services, where they were to containers with a name.
