@@ -8,7 +8,8 @@ display are wired together.
 
 stdout carries results only: the summary of an up, the table of an ls, JSON. What
 is going on, warnings and errors go to stderr. Nothing prompts without a
-terminal, and nothing of a child's output ever reaches stdout.
+terminal, and nothing of a child's output ever reaches stdout, but where it is the
+result: in logs, and in exec and shell, where ecluse becomes the command.
 
 Errors are one line, "ecluse: what happened; what to do", in lower case and
 without a full stop, followed by lines "hint: COMMAND" whose command works when
@@ -30,6 +31,7 @@ it is pasted. With --json the error is printed to stdout as well:
 	9    a tool is missing (git, docker, tmux)
 	10   the state cannot be read, or not be written
 	11   slots or ports exhausted
+	126, 127        exec, shell: the command cannot be run, as in a shell
 	129, 130, 143   ended by SIGHUP, SIGINT, SIGTERM, after the state was written
 
 # Signals

@@ -25,6 +25,7 @@ Exit status:
   4 no such session         10 state unreadable
   5 busy                    11 slots or ports exhausted
   129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
+exec and shell pass on the command's; 126 and 127: it cannot be run.
 `
 
 // The groups of commands in the help.
