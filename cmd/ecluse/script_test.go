@@ -59,7 +59,7 @@ func setUpScript(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	base := 10000 + int(nextBase.Add(1))*portsPerWorld%20000
+	base := newBase()
 	env.Setenv("BASE", strconv.Itoa(base))
 	for n := 1; n <= 3; n++ { // ports that no base leads to
 		env.Setenv(fmt.Sprintf("PIN%d", n), strconv.Itoa(base+portsPerWorld-n))

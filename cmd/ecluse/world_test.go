@@ -25,11 +25,22 @@ type world struct {
 }
 
 // nextBase hands out ranges of ports, below those that the kernel gives out by
-// itself.
-var nextBase atomic.Int32
+// itself. Another run of the tests on the same machine begins elsewhere.
+var nextBase = func() *atomic.Int32 {
+	var n atomic.Int32
+	n.Store(int32(os.Getpid() % (portsOfWorlds / portsPerWorld)))
+	return &n
+}()
 
-// portsPerWorld is how many ports a world may use.
-const portsPerWorld = 40
+const (
+	// portsPerWorld is how many ports a world may use.
+	portsPerWorld = 40
+	// portsOfWorlds is how many there are for all worlds.
+	portsOfWorlds = 20000
+)
+
+// newBase is the first of a world's ports.
+func newBase() int { return 10000 + int(nextBase.Add(1))*portsPerWorld%portsOfWorlds }
 
 // newWorld makes a repository with one commit and the configuration; %d in it
 // stands for the base ports.
@@ -39,8 +50,7 @@ func newWorld(t testing.TB, config string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := int(nextBase.Add(1))
-	w := &world{t: t, dir: dir, base: 10000 + n*portsPerWorld%20000}
+	w := &world{t: t, dir: dir, base: newBase()}
 	w.checker = checker{root: filepath.Join(dir, "repo"), state: filepath.Join(dir, "state"), branches: []string{"main"}}
 	for n, count := 0, strings.Count(config, "%d"); n < count; n++ {
 		config = strings.Replace(config, "%d", fmt.Sprint(w.base+10*n), 1)
