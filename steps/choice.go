@@ -8,6 +8,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/saga/session"
+	"ecluse/steps/docker"
 	"ecluse/steps/port"
 )
 
@@ -108,9 +109,7 @@ func (c Config) settled(services, leases []string) error {
 			return unknownName("service", name, services)
 		}
 	}
-	for _, s := range c.natives() {
-		leases = append(leases, s.leases()...)
-	}
+	leases = append(leases, c.nativeLeases()...)
 	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
 		if !slices.Contains(leases, name) {
 			return unknownName("port", name, leases)
@@ -151,18 +150,39 @@ func (c Config) containers() bool {
 
 // pinned are the wants of the ports that the user pinned. They come before all
 // others, and whatever they are for: what cannot be had is refused before anything
-// is made. Taken are the ports that Docker publishes.
-func (c Config) pinned(taken map[int]string) []session.Want {
+// is made. Taken are the ports that Docker publishes, where the probe looks if there
+// is one, else on this machine; those of native services are always this one's.
+func (c Config) pinned(taken map[int]string, probe *docker.Probe) []session.Want {
+	natives := c.nativeLeases()
 	var wants []session.Want
 	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
 		number := c.Choice.Pins[name]
 		want := session.Want{Name: name, Pin: number, Candidates: []int{number}}
-		if _, published := taken[number]; published || !port.Free(number) {
-			want.Taken = fmt.Sprintf("it is taken by %s", takenBy(number, taken))
+		elsewhere := probe != nil && !slices.Contains(natives, name)
+		container := taken[number]
+		if probe != nil && !elsewhere {
+			container = "" // it is on another machine
+		}
+		switch {
+		case container != "":
+			want.Taken = "it is taken by container " + container
+		case elsewhere && !probe.Free(number):
+			want.Taken = "it is taken on " + probe.Host()
+		case !elsewhere && !port.Free(number):
+			want.Taken = "it is taken by " + takenBy(number, nil)
 		}
 		wants = append(wants, want)
 	}
 	return wants
+}
+
+// nativeLeases are the names of the leases of native services.
+func (c Config) nativeLeases() []string {
+	var names []string
+	for _, s := range c.natives() {
+		names = append(names, s.leases()...)
+	}
+	return names
 }
 
 // Runs reports whether what a step makes runs: services and containers.

@@ -86,6 +86,11 @@ volumes: {data: }
 	listenAt(t, "127.0.0.1:24101")
 	listenAt(t, "127.0.0.2:24201")
 	t.Setenv("DOCKER_HOST", "tcp://"+address)
+	pinned := r.Config
+	pinned.Choice.Pins = map[string]int{"here": 24101, "there": 24201}
+	if wants, err := Wants(t.Context(), pinned, 1); err != nil || wants[0].Taken != "" || wants[1].Taken == "" {
+		t.Errorf("pins: %+v, %v; want the second taken there, and the first not", wants, err)
+	}
 	if err := r.do(t); err != nil {
 		t.Fatal(err)
 	}

@@ -222,7 +222,8 @@ func takenBy(number int, published map[int]string) string {
 // of its configuration. Where Docker will be needed, the ports that it publishes
 // are not free; the error wraps [docker.ErrMissing] or [docker.ErrUnreachable].
 func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
-	var taken map[int]string
+	var taken, there map[int]string
+	var probe *docker.Probe
 	if cfg.Mode != ModeHost {
 		at, err := here(ctx)
 		if err != nil {
@@ -231,11 +232,12 @@ func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
 		if taken, err = publishedAt(ctx, at.Place); err != nil {
 			return nil, err
 		}
-		if at.Host != "" {
+		there = taken
+		if probe = docker.NewProbe(at.Host); probe != nil {
 			taken = nil // they are another machine's
 		}
 	}
-	wants := cfg.pinned(taken)
+	wants := cfg.pinned(there, probe)
 	for _, s := range cfg.natives() {
 		wants = append(wants, cfg.want(s.Name, s.hostBase(), slot, taken, port.Free))
 		for i, extra := range s.ExtraPorts {
