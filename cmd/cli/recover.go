@@ -57,6 +57,10 @@ func (a *app) recover(o recoverOptions, args []string) error {
 		return err
 	}
 	chosen, err := a.choose(o, args)
+	if errors.Is(err, session.ErrNotFound) && !o.dryRun {
+		// Its lock may be all that is left of it.
+		return errors.Join(err, a.store.Sweep())
+	}
 	if err != nil {
 		return err
 	}
