@@ -116,6 +116,18 @@ func view(tx *bolt.Tx, key session.Key, e session.Event) (session.View, error) {
 	return v, nil
 }
 
+// Slots implements [session.Store]. It looks at no record, so that it costs the same
+// whatever other repositories have, and knows the slot of a record that is damaged.
+func (s *Store) Slots(repo string) (map[int]string, error) {
+	slots := map[int]string{}
+	_, err := s.view(func(tx *bolt.Tx) error {
+		var err error
+		slots, err = slotsOf(tx, repo)
+		return err
+	})
+	return slots, err
+}
+
 // slotsOf are the slots of a repository, and the slugs that have them.
 func slotsOf(tx *bolt.Tx, repo string) (map[int]string, error) {
 	slots := map[int]string{}

@@ -36,11 +36,11 @@ func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t u
 // planned is the session that an up would make now, with the ports that it would
 // lease.
 func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg steps.Config, t upTarget) (session.Session, error) {
-	all, err := st.List()
+	held, err := st.Slots(repo.CommonDir)
 	if err != nil {
 		return session.Session{}, err
 	}
-	slot, err := session.FreeSlot(all, repo.CommonDir, cfg.MaxSlots)
+	slot, err := session.FreeSlot(held, cfg.MaxSlots)
 	if err != nil {
 		return session.Session{}, err
 	}
@@ -61,7 +61,15 @@ func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg steps.Conf
 	return s, err
 }
 
-// planStep is a step of --dry-run --json.
+// planResult is what up prints with --dry-run --json.
+type planResult struct {
+	Slug  string     `json:"slug"`
+	Slot  int        `json:"slot"`
+	Ports portMap    `json:"ports"`
+	Steps []planStep `json:"steps"`
+}
+
+// planStep is a step of the plan.
 type planStep struct {
 	Name    string   `json:"name"`
 	Kind    string   `json:"kind"`
@@ -82,12 +90,7 @@ func (a *app) printPlan(s session.Session) error {
 		list = append(list, step)
 	}
 	if a.json {
-		return writeJSON(a.Stdout, struct {
-			Slug  string     `json:"slug"`
-			Slot  int        `json:"slot"`
-			Ports portMap    `json:"ports"`
-			Steps []planStep `json:"steps"`
-		}{s.Slug, s.Slot, ports(s), list})
+		return writeJSON(a.Stdout, planResult{s.Slug, s.Slot, ports(s), list})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan of %s (slot %d, worktree %s)\n", s.Slug, s.Slot, s.Worktree)
@@ -103,7 +106,12 @@ func (a *app) printPlan(s session.Session) error {
 		if step.Phase != "planned" {
 			phase = ", now " + step.Phase
 		}
-		fmt.Fprintf(&b, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, step.Does, step.Reverts)
+		fmt.Fprintf(&b, "%2d  %s%s (%s%s)\n      do          %s\n      compensate  %s\n", i+1, step.Name, needs, step.Cause, phase, below(step.Does), below(step.Reverts))
 	}
 	return a.print("%s", b.String())
+}
+
+// below puts the further lines of a text, as of a script, below its first.
+func below(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n                  ")
 }

@@ -170,6 +170,17 @@ func (f fakeStore) List() ([]Session, error) {
 	return all, nil
 }
 
+func (f fakeStore) Slots(repo string) (map[int]string, error) {
+	all, err := f.List()
+	slots := map[int]string{}
+	for _, s := range all {
+		if s.Repo == repo {
+			slots[s.Slot] = s.Slug
+		}
+	}
+	return slots, err
+}
+
 func (f fakeStore) Apply(key Key, e Event) (Result, error) {
 	m := f.p.machine
 	m.mu.Lock()

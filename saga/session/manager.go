@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type Store interface {
 	Get(Key) (Session, error)
 	// List returns all records of all repositories.
 	List() ([]Session, error)
+	// Slots returns the slots of a repository that are held, and by which slugs.
+	Slots(repo string) (map[int]string, error)
 	// Apply runs Transition on the record and writes what it answers, in one
 	// transaction that is on disk when Apply returns.
 	Apply(Key, Event) (Result, error)
@@ -284,27 +287,14 @@ func (m *Manager) sink(s Session) saga.Sink {
 	})
 }
 
-// FreeSlot is the lowest of 1..limit that no session of the repository holds.
+// FreeSlot is the lowest of 1..limit that nobody holds, of the slots of a repository.
 // The error wraps [ErrExhausted].
-func FreeSlot(all []Session, repo string, limit int) (int, error) {
-	held := map[int]bool{}
-	for _, s := range all {
-		if s.Repo == repo {
-			held[s.Slot] = true
-		}
-	}
+func FreeSlot(held map[int]string, limit int) (int, error) {
 	for slot := 1; slot <= limit; slot++ {
-		if !held[slot] {
+		if _, taken := held[slot]; !taken {
 			return slot, nil
 		}
 	}
-	var slugs []string
-	for _, s := range all {
-		if s.Repo == repo {
-			slugs = append(slugs, s.Slug)
-		}
-	}
-	slices.Sort(slugs)
 	return 0, say(ErrExhausted, "no slot is free: max_slots is %d, and there are %s; stopped and failed sessions hold theirs too, so end one with `ecluse down`, or raise max_slots",
-		limit, strings.Join(slugs, ", "))
+		limit, strings.Join(slices.Sorted(maps.Values(held)), ", "))
 }

@@ -271,29 +271,30 @@ func TestParallelUpsGetSlotsOfTheirOwn(t *testing.T) {
 // Who lost its slot several times takes one of the lowest that are free, and not
 // always the same.
 func TestOtherSlot(t *testing.T) {
-	m := newMachine(t).process()
-	all := []Session{{Key: Key{Repo: testKey.Repo}, Slot: 2}, {Key: Key{Repo: "another"}, Slot: 3}}
+	held := map[int]string{2: "taken"}
 	seen := map[int]bool{}
 	for range 1000 {
-		seen[m.otherSlot(all, UpRequest{Key: testKey, MaxSlots: 9}, 1, 3)] = true
+		seen[otherSlot(held, 9, 1, 3)] = true
 	}
 	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, []int{1, 3, 4, 5}) {
 		t.Error(got)
 	}
-	if slot := m.otherSlot(all, UpRequest{Key: testKey, MaxSlots: 2}, 1, 9); slot != 1 {
+	if slot := otherSlot(held, 2, 1, 9); slot != 1 {
 		t.Errorf("%d of the only one that is free", slot)
+	}
+	if len(held) != 1 {
+		t.Errorf("what was given is now %v", held)
 	}
 }
 
 func TestFreeSlot(t *testing.T) {
-	all := []Session{{Key: Key{Repo: "r", Slug: "a"}, Slot: 1}, {Key: Key{Repo: "r", Slug: "b"}, Slot: 3}, {Key: Key{Repo: "q", Slug: "c"}, Slot: 2}}
-	if slot, err := FreeSlot(all, "r", 3); slot != 2 || err != nil {
+	if slot, err := FreeSlot(map[int]string{1: "a", 3: "b"}, 3); slot != 2 || err != nil {
 		t.Error(slot, err)
 	}
-	if slot, err := FreeSlot(all, "new", 1); slot != 1 || err != nil {
+	if slot, err := FreeSlot(nil, 1); slot != 1 || err != nil {
 		t.Error(slot, err)
 	}
-	if _, err := FreeSlot(all[:1], "r", 1); !errors.Is(err, ErrExhausted) {
+	if _, err := FreeSlot(map[int]string{1: "a"}, 1); !errors.Is(err, ErrExhausted) {
 		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -156,16 +157,16 @@ func (m *Manager) create(stops Stops, req UpRequest, e Event, lost int) (Session
 	if req.New == nil {
 		return absent, &notFoundError{req.Key}
 	}
-	all, err := m.Store.List()
+	held, err := m.Store.Slots(req.Repo)
 	if err != nil {
 		return absent, err
 	}
-	slot, err := FreeSlot(all, req.Repo, req.MaxSlots)
+	slot, err := FreeSlot(held, req.MaxSlots)
 	if err != nil {
 		return absent, err
 	}
 	if lost > 1 {
-		slot = m.otherSlot(all, req, slot, lost)
+		slot = otherSlot(held, req.MaxSlots, slot, lost)
 	}
 	created, wants, err := req.New(stops.Soft, slot)
 	if err != nil {
@@ -177,11 +178,12 @@ func (m *Manager) create(stops Stops, req UpRequest, e Event, lost int) (Session
 }
 
 // otherSlot is one of the lost+1 lowest free slots.
-func (m *Manager) otherSlot(all []Session, req UpRequest, lowest, lost int) int {
+func otherSlot(held map[int]string, limit, lowest, lost int) int {
+	held = maps.Clone(held)
 	free := []int{lowest}
 	for len(free) <= lost {
-		all = append(all, Session{Key: req.Key, Slot: free[len(free)-1]})
-		next, err := FreeSlot(all, req.Repo, req.MaxSlots)
+		held[free[len(free)-1]] = ""
+		next, err := FreeSlot(held, limit)
 		if err != nil {
 			break
 		}

@@ -45,6 +45,19 @@ func (m *Memory) List() ([]session.Session, error) {
 	return m.list(), nil
 }
 
+// Slots implements [session.Store].
+func (m *Memory) Slots(repo string) (map[int]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slots := map[int]string{}
+	for _, s := range m.list() {
+		if s.Repo == repo {
+			slots[s.Slot] = s.Slug
+		}
+	}
+	return slots, nil
+}
+
 // Apply implements [session.Store].
 func (m *Memory) Apply(key session.Key, e session.Event) (session.Result, error) {
 	m.mu.Lock()

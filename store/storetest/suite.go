@@ -83,6 +83,18 @@ func same(t *testing.T, b Backend, sessions ...session.Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slots := map[string]map[int]string{keyA.Repo: {}}
+	for _, s := range sessions {
+		if slots[s.Repo] == nil {
+			slots[s.Repo] = map[int]string{}
+		}
+		slots[s.Repo][s.Slot] = s.Slug
+	}
+	for repo, want := range slots {
+		if diff := cmp.Diff(want, must(b.Slots(repo))); diff != "" {
+			t.Fatalf("the slots of %s are (-want +got):\n%s", repo, diff)
+		}
+	}
 	if len(all) == 0 && len(sessions) == 0 {
 		return
 	}
