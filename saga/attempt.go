@@ -20,7 +20,11 @@ func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state St
 	}
 	begun := time.Now()
 	a.report = func(message string, warning bool) {
-		r.tell(Notice{Step: spec.Name, Attempt: a.Number, Elapsed: time.Since(begun), Message: message, Warning: warning})
+		n := Notice{Step: spec.Name, Attempt: a.Number, Elapsed: time.Since(begun), Message: message, Warning: warning}
+		if a.Compensating {
+			n.Title = spec.Reverse
+		}
+		r.tell(n)
 	}
 	err := r.carryOut(ctx, spec, action, a)
 	done, failed := StepDone, StepFailed

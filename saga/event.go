@@ -13,6 +13,8 @@ type Notice struct {
 	Session string `json:"session,omitempty"`
 	// Step is empty for notices about the run as a whole.
 	Step string `json:"step,omitempty"`
+	// Title is what people call the step now, if that is not its name.
+	Title string `json:"title,omitempty"`
 	// Index counts from 1, in the order of the plan; Total is its length.
 	Index int `json:"index,omitempty"`
 	Total int `json:"total,omitempty"`

@@ -102,7 +102,9 @@ const (
 
 // Entry is one transition, for the history.
 type Entry struct {
-	Step    string `json:"step,omitempty"`
+	Step string `json:"step,omitempty"`
+	// Title is what people call the step then, if that is not its name.
+	Title   string `json:"title,omitempty"`
 	Phase   Phase  `json:"phase"`
 	Attempt int    `json:"attempt,omitempty"`
 	Err     string `json:"error,omitempty"`
@@ -244,13 +246,17 @@ func (m *machine) set(i int, phase Phase, err string) {
 	default:
 		s.EndedAt = m.at
 	}
-	if phase == Compensating || phase == Compensated || phase == CompensationFailed {
+	if phase.Back() {
 		attempt = s.Compensation
 	}
 	if err != "" {
 		s.Err = err
 	}
-	m.entries = append(m.entries, Entry{Step: m.plan.Steps[i].Name, Phase: phase, Attempt: attempt, Err: err})
+	entry := Entry{Step: m.plan.Steps[i].Name, Phase: phase, Attempt: attempt, Err: err}
+	if title := m.plan.Steps[i].Title(phase); title != entry.Step {
+		entry.Title = title
+	}
+	m.entries = append(m.entries, entry)
 }
 
 // runForward begins a run over what earlier runs left.

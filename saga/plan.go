@@ -29,6 +29,9 @@ type Spec struct {
 	// Does and Reverts say in a few words what Do and Compensate will do.
 	Does    string `json:"does,omitempty"`
 	Reverts string `json:"reverts,omitempty"`
+	// Reverse is what people call the step while it is compensated, if that has a
+	// name of its own: "hook:pre_down". The journal knows the step by Name alone.
+	Reverse string `json:"reverse,omitempty"`
 	// Policy bounds the step.
 	Policy Policy `json:"policy"`
 	// Keep marks a step that a teardown leaves when it is asked to keep the
@@ -39,6 +42,14 @@ type Spec struct {
 	Data bool `json:"data,omitempty"`
 	// Config is what the kind needs to know, as the kind itself encodes it.
 	Config json.RawMessage `json:"config,omitempty"`
+}
+
+// Title is what people call the step while it is in a phase.
+func (s Spec) Title(phase Phase) string {
+	if phase.Back() && s.Reverse != "" {
+		return s.Reverse
+	}
+	return s.Name
 }
 
 // Policy says how patient the engine is with a step.

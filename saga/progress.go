@@ -36,6 +36,9 @@ func (p Phase) Known() bool {
 // on a step of that phase.
 func (p Phase) Running() bool { return p == Started || p == Compensating }
 
+// Back reports whether a step of that phase is, or was last, being compensated.
+func (p Phase) Back() bool { return p == Compensating || p == Compensated || p == CompensationFailed }
+
 // Direction is which way a run goes.
 type Direction string
 

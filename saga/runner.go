@@ -255,7 +255,7 @@ func (r *Runner) start(fn func() []Event) {
 // notify tells the sink of the transitions of a decision.
 func (r *Runner) notify(d Decision) {
 	for _, e := range d.Entries {
-		n := Notice{Step: e.Step, Phase: e.Phase, Attempt: e.Attempt, Err: e.Err}
+		n := Notice{Step: e.Step, Title: e.Title, Phase: e.Phase, Attempt: e.Attempt, Err: e.Err}
 		if i := r.Plan.Index(e.Step); i >= 0 && !e.Phase.Running() {
 			n.Elapsed = d.Progress.Steps[i].EndedAt.Sub(d.Progress.Steps[i].StartedAt)
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -72,7 +73,7 @@ func what(e session.Entry) string {
 	case e.To != "":
 		return fmt.Sprintf("%s → %s", e.From, e.To)
 	case e.Step != "":
-		text := fmt.Sprintf("%s %s", e.Step, e.Phase)
+		text := fmt.Sprintf("%s %s", cmp.Or(e.Title, e.Step), e.Phase)
 		if e.Attempt > 1 {
 			text += fmt.Sprintf(" (attempt %d)", e.Attempt)
 		}

@@ -36,6 +36,7 @@ func portList(ports map[string]int) string {
 
 // sessionView is a session in the JSON of ls and recover.
 type sessionView struct {
+	failed      string     // what people call the step that failed
 	Repo        string     `json:"repo"`
 	Slug        string     `json:"slug"`
 	Branch      string     `json:"branch"`
@@ -67,6 +68,7 @@ type ownerView struct {
 // stepView is a step of the plan. Index, Total and Elapsed are only given for the
 // step in hand.
 type stepView struct {
+	title     string     // what people call it now
 	Name      string     `json:"name"`
 	Kind      string     `json:"kind"`
 	Index     int        `json:"index,omitempty"`
@@ -114,6 +116,7 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 	if f := s.Failure; f != nil && s.State == fsm.Failed {
 		v.Error = &shown{Code: f.Code, Message: f.Message, Step: f.Step, Session: s.Slug, State: string(s.State),
 			Left: s.Progress.Remaining(s.Plan), Hint: "ecluse down " + s.Slug}
+		v.failed = f.Title(s.Plan)
 		if f.Step != "" {
 			v.Error.Log = a.logOf(&session.RunError{Session: s, Failure: *f})
 		}
@@ -124,8 +127,8 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 // viewStep describes step i.
 func viewStep(s session.Session, i int) stepView {
 	spec, state := s.Plan.Steps[i], s.Progress.Steps[i]
-	v := stepView{Name: spec.Name, Kind: spec.Kind, Phase: string(state.Phase), Attempt: state.Attempt}
-	if state.Phase == saga.Compensating || state.Phase == saga.Compensated || state.Phase == saga.CompensationFailed {
+	v := stepView{title: spec.Title(state.Phase), Name: spec.Name, Kind: spec.Kind, Phase: string(state.Phase), Attempt: state.Attempt}
+	if state.Phase.Back() {
 		v.Attempt = state.Compensation
 	}
 	if !state.StartedAt.IsZero() {
@@ -145,14 +148,14 @@ func viewStep(s session.Session, i int) stepView {
 func stepColumn(v sessionView) string {
 	switch {
 	case v.Interrupted && v.Step != nil:
-		return "interrupted at " + v.Step.Name
+		return "interrupted at " + v.Step.title
 	case v.Interrupted:
 		return "interrupted"
-	case v.State == string(fsm.Failed) && v.Error != nil && v.Error.Step != "":
-		return "✗ " + v.Error.Step
+	case v.State == string(fsm.Failed) && v.failed != "":
+		return "✗ " + v.failed
 	case v.Step != nil && v.Owner != nil:
 		elapsed := time.Duration(*v.Step.ElapsedMS) * time.Millisecond
-		return fmt.Sprintf("%d/%d %s %s", v.Step.Index, v.Step.Total, v.Step.Name, display.Seconds(elapsed))
+		return fmt.Sprintf("%d/%d %s %s", v.Step.Index, v.Step.Total, v.Step.title, display.Seconds(elapsed))
 	case v.RepoGone:
 		return "✗ repository gone"
 	case v.Rebooted && len(v.Dead) == 0:

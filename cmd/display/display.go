@@ -61,8 +61,9 @@ type Options struct {
 	// Width is the terminal's present width in columns, 0 if unknown. May be
 	// nil. It is asked before every redraw, so that a resize is noticed.
 	Width func() int
-	// Verbose puts the time of day before every line, and lets tty keep the
-	// messages of steps that it would show only while they are the last.
+	// Verbose puts the time of day before every line, lets tty keep the
+	// messages of steps that it would show only while they are the last, and
+	// shows, in tty and plain, what the programs of steps write to their Log.
 	Verbose bool
 	// Sessions: several sessions are worked on at once, so every line names
 	// its own.
@@ -103,6 +104,11 @@ type renderer interface {
 	every() time.Duration
 }
 
+// narrator is a renderer that can show what the programs of a step say.
+type narrator interface {
+	said(now time.Time, n saga.Notice, lines []string) string
+}
+
 // Display shows the progress of one or several runs. It is safe for concurrent
 // use. Close it before anything else is written to the same terminal.
 type Display struct {
@@ -112,6 +118,7 @@ type Display struct {
 	r      renderer
 	out    *outlet
 	closed bool
+	follow *follower // nil if nothing is followed
 
 	stop chan struct{}
 	idle sync.WaitGroup
@@ -125,7 +132,11 @@ func New(mode Mode, o Options) *Display {
 	if d.now == nil {
 		d.now = time.Now
 	}
-	if every := d.r.every(); every > 0 {
+	every := d.r.every()
+	if _, can := d.r.(narrator); can && o.Verbose && o.Log != nil {
+		d.follow, every = &follower{log: o.Log}, followEvery
+	}
+	if every > 0 {
 		d.idle.Go(func() { d.watch(every) })
 	}
 	return d
@@ -155,11 +166,32 @@ func newRenderer(mode Mode, o Options) renderer {
 func (d *Display) Notify(n saga.Notice) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.out.write(d.r.notice(d.now(), n)) {
+	if d.closed {
+		return
+	}
+	if d.follow != nil && n.Phase != "" {
+		d.say(d.follow.end(n))
+	}
+	d.write(d.r.notice(d.now(), n))
+	if d.follow != nil && n.Phase.Running() {
+		d.follow.begin(n)
+	}
+}
+
+// write writes a text of the renderer.
+func (d *Display) write(text string) {
+	if d.out.write(text) {
 		return
 	}
 	if v, ok := d.r.(*live); ok {
 		v.drawn = nil // it does not know what is on the screen any more
+	}
+}
+
+// say writes what the programs of a step said.
+func (d *Display) say(n saga.Notice, lines []string) {
+	if len(lines) > 0 {
+		d.write(d.r.(narrator).said(d.now(), n, lines))
 	}
 }
 
@@ -198,6 +230,11 @@ func (d *Display) tick() {
 	defer d.mu.Unlock()
 	if d.closed || d.out.stalled() {
 		return
+	}
+	if d.follow != nil {
+		for _, one := range d.follow.steps {
+			d.say(one.notice, one.read())
+		}
 	}
 	d.out.write(d.r.tick(d.now()))
 }

@@ -56,6 +56,22 @@ func show(t *testing.T, mode Mode, o Options, notices []saga.Notice) string {
 	return b.String()
 }
 
+// What has a name of its own on the way back is called by that.
+func TestTitles(t *testing.T) {
+	var notices []saga.Notice
+	for _, phase := range []saga.Phase{"", saga.Compensating, saga.Compensated, saga.CompensationFailed} {
+		notices = append(notices, saga.Notice{Step: "hook:post_up", Title: "hook:pre_down", Index: 5, Total: 6, Phase: phase, Attempt: 1, Err: "why"})
+	}
+	want := "  → hook:pre_down: why\n↩ 5/6 hook:pre_down\n✓ 5/6 hook:pre_down 0s\n✗ 5/6 hook:pre_down why\n"
+	if got := show(t, Plain, Options{}, notices); got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+	var e Event
+	if err := json.Unmarshal([]byte(show(t, JSON, Options{}, notices[1:2])), &e); err != nil || e.Step != "hook:post_up" || e.Title != "hook:pre_down" {
+		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
 func logNamed(n saga.Notice) string { return "/logs/" + n.Step }
 
 func TestPlain(t *testing.T) {

@@ -26,6 +26,7 @@ it; [Detect] obeys NO_COLOR and TERM=dumb. Warnings are shown in every mode.
 	→ asking up by pid 4711 to stop        a message of the run
 	warning: ...
 	  still waiting for compose 12s        after ten seconds without a line
+	  compose │ Pulling db                   what a program of a step wrote, with Verbose
 
 A second attempt is marked "(attempt 2)". What has several lines goes on behind
 a bar, "  │ ". A live line has a spinner instead of the mark, the time since the

@@ -23,6 +23,7 @@ type stepInHand struct {
 	repo, session, step string
 	label               string
 	back                bool // it is being compensated
+	titled              bool // and the label says so
 	since               time.Time
 	message             string
 }
@@ -44,7 +45,7 @@ func (h *inHand) note(now time.Time, n saga.Notice, label string) {
 	if n.Phase.Running() {
 		h.steps = append(h.steps, stepInHand{
 			repo: n.Repo, session: n.Session, step: n.Step, label: label, since: now,
-			back: n.Phase == saga.Compensating,
+			back: n.Phase == saga.Compensating, titled: n.Title != "",
 		})
 	}
 }

@@ -41,6 +41,8 @@ type Event struct {
 	Session string `json:"session,omitempty"`
 	Run     string `json:"run,omitempty"`
 	Step    string `json:"step,omitempty"`
+	// Title is what people call the step now, if that is not its name.
+	Title string `json:"title,omitempty"`
 	// Index of the step counts from 1; Total is the number of steps.
 	Index int `json:"index,omitempty"`
 	Total int `json:"total,omitempty"`
@@ -64,7 +66,7 @@ type jsonLines struct {
 func (j jsonLines) notice(now time.Time, n saga.Notice) string {
 	e := Event{
 		Schema: SchemaName, Type: MessageEvent, Time: n.Time.UTC(),
-		Repo: clean(n.Repo), Session: clean(n.Session), Run: clean(n.Run), Step: clean(n.Step), Index: n.Index, Total: n.Total,
+		Repo: clean(n.Repo), Session: clean(n.Session), Run: clean(n.Run), Step: clean(n.Step), Title: clean(n.Title), Index: n.Index, Total: n.Total,
 		Phase: saga.Phase(clean(string(n.Phase))), Attempt: n.Attempt, Message: clean(n.Message), Error: clean(n.Err),
 	}
 	if n.Time.IsZero() {

@@ -1,6 +1,7 @@
 package display
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ func (l lines) label(n saga.Notice) string {
 	if n.Index > 0 && n.Total > 0 {
 		place = fmt.Sprintf("%d/%d", n.Index, n.Total)
 	}
-	return join(session, place, oneLine(n.Step))
+	return join(session, place, oneLine(cmp.Or(n.Title, n.Step)))
 }
 
 // transition is the line of a step that changed its phase.
@@ -39,14 +40,22 @@ func (l lines) transition(n saga.Notice) string {
 	case saga.Failed:
 		return l.mark(n, Red, markFailed, join(label, l.failure(n)))
 	case saga.Compensating:
-		return l.mark(n, Yellow, markBack, join(label, "compensating", attempt(n)))
+		return l.mark(n, Yellow, markBack, join(label, unless(n.Title, "compensating"), attempt(n)))
 	case saga.Compensated:
-		return l.mark(n, Green, markDone, join(label, "compensated", took))
+		return l.mark(n, Green, markDone, join(label, unless(n.Title, "compensated"), took))
 	case saga.CompensationFailed:
-		return l.mark(n, Red, markFailed, join(label, "compensation failed:", l.failure(n)))
+		return l.mark(n, Red, markFailed, join(label, unless(n.Title, "compensation failed:"), l.failure(n)))
 	default:
 		return l.mark(n, Normal, markMessage, join(label, oneLine(string(n.Phase))))
 	}
+}
+
+// unless is the word for what becomes of a step, unless it has a name for that.
+func unless(title, word string) string {
+	if title != "" {
+		return ""
+	}
+	return word
 }
 
 // attempt marks what is not the first attempt.

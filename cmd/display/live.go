@@ -81,6 +81,10 @@ func (v *live) tick(now time.Time) string {
 	return v.draw(now, "")
 }
 
+func (v *live) said(now time.Time, n saga.Notice, lines []string) string {
+	return v.draw(now, v.output(n, lines))
+}
+
 func (v *live) end() string {
 	v.hand = inHand{}
 	text := v.draw(time.Time{}, "")
@@ -158,7 +162,7 @@ func (v *live) block(now time.Time, limit int) []liveLine {
 			return append(block, liveLine{label: fmt.Sprintf("  and %d more", len(v.hand.steps)-i)}.fit(limit))
 		}
 		line := liveLine{mark: turning, label: s.label, elapsed: Seconds(now.Sub(s.since)), message: s.message}
-		if s.back {
+		if s.back && !s.titled {
 			line.label += " compensating"
 		}
 		block = append(block, line.fit(limit))

@@ -34,6 +34,11 @@ func (p *plain) tick(now time.Time) string {
 	return p.style.paint(Dim, "  "+what) + "\n"
 }
 
+func (p *plain) said(now time.Time, n saga.Notice, lines []string) string {
+	p.last = now
+	return p.output(n, lines)
+}
+
 func (p *plain) end() string          { return "" }
 func (p *plain) every() time.Duration { return time.Second }
 

@@ -119,7 +119,7 @@ func (e *RunError) Error() string {
 		b.WriteString(": failed")
 	}
 	if e.Failure.Step != "" {
-		fmt.Fprintf(&b, ": step %s", e.Failure.Step)
+		fmt.Fprintf(&b, ": step %s", e.Failure.Title(e.Session.Plan))
 	}
 	if e.Failure.Message != "" {
 		fmt.Fprintf(&b, ": %s", e.Failure.Message)

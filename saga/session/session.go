@@ -161,6 +161,14 @@ type Failure struct {
 	Step string `json:"step,omitempty"`
 }
 
+// Title is what people call the step that failed, in the direction in which it did.
+func (f Failure) Title(plan saga.Plan) string {
+	if i := plan.Index(f.Step); i >= 0 && f.Code == CodeCompensationFailed {
+		return plan.Steps[i].Title(saga.CompensationFailed)
+	}
+	return f.Step
+}
+
 // The codes of a [Failure].
 const (
 	CodeStepFailed         = "step-failed"

@@ -82,7 +82,7 @@ func Describe(s Session) string {
 	var names []string
 	for i, step := range s.Progress.Steps {
 		if step.Phase.Running() {
-			names = append(names, s.Plan.Steps[i].Name)
+			names = append(names, s.Plan.Steps[i].Title(step.Phase))
 		}
 	}
 	if len(names) == 0 {
