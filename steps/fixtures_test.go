@@ -41,6 +41,7 @@ var fixtures = map[string][]sagatest.Fixture{
 			return r.trial(t, "hook:pre_up", r.runs("hook:pre_up", 1), r.runs("hook:pre_up", 0))
 		}},
 	},
+	commandKind: commandFixtures,
 	"worktree": {{Name: "worktree", New: func(t *testing.T) sagatest.Trial {
 		r := newRig(t, nil)
 		trial := r.trial(t, "worktree", r.worktreeIs(true), r.worktreeIs(false))

@@ -2,20 +2,11 @@ package steps
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/steps/config"
-	"ecluse/steps/run"
 )
 
 // hookPair is a hook of the way up and the one of the way down that mirrors it.
@@ -39,9 +30,6 @@ var (
 		return h.PostUp, h.PreDown
 	}}
 )
-
-// hookTimeout is how long a hook may take that does not say.
-const hookTimeout = 10 * time.Minute
 
 // hook runs the commands of a [hookPair].
 type hook struct {
@@ -69,8 +57,10 @@ func planHook(pair hookPair) func(*planner) {
 		if up != nil {
 			spec.Does = "run " + up.Value.Run
 			spec.Policy.Timeout, spec.Policy.Retries = or(up.Value.Timeout, hookTimeout), up.Value.Retries
+			spec.Policy.BestEffort = up.Value.BestEffort
 		}
 		if down != nil {
+			spec.Reverse = "hook:" + pair.down
 			spec.Reverts = "run " + pair.down + ": " + down.Value.Run
 			spec.Policy.CompensateTimeout, spec.Policy.CompensateRetries = or(down.Value.Timeout, hookTimeout), down.Value.Retries
 		}
@@ -87,87 +77,45 @@ func newHook(t *Target, spec saga.Spec) saga.Step {
 	return hook{t, hookPair{of: func(Hooks) (_, _ *config.OneOrTable[Hook]) { return nil, nil }}}
 }
 
-// hookFact is on record while the last thing that became of a hook is that it
-// succeeded.
-type hookFact struct {
-	Succeeded bool `json:"succeeded"`
-	// Place is the folder that it ran in: what it did there is gone with it.
-	Place string `json:"place,omitempty"`
-	// Fingerprint of the hook and its inputs at that time.
-	Fingerprint string `json:"fingerprint,omitempty"`
+// script is the hook of the way up, if there is one. Those of the main worktree come
+// before there are ports, and after.
+func (h hook) script() (script, bool) {
+	s := script{Target: h.Target, What: h.pair.up, Dir: h.dir(), Early: h.pair.root}
+	up, _ := h.pair.of(h.Config.Hooks)
+	if up != nil {
+		s.Run, s.Inputs = up.Value.Run, up.Value.Inputs
+	}
+	return s, up != nil
 }
-
-// factHook is the key of a [hookFact].
-const factHook = "hook"
 
 // Do runs the hook.
 func (h hook) Do(ctx context.Context, a *saga.Attempt) error {
-	up, _ := h.pair.of(h.Config.Hooks)
-	if up == nil {
+	s, configured := h.script()
+	if !configured {
 		return nil
 	}
-	if err := h.checkInputs(up.Value); err != nil {
-		return err
-	}
-	if err := h.forget(a); err != nil {
-		return err
-	}
-	if err := h.run(ctx, up.Value); err != nil {
-		return fmt.Errorf("%s: %w", h.pair.up, err)
-	}
-	fact := hookFact{Succeeded: true, Place: place(h.dir())}
-	if len(up.Value.Inputs) > 0 {
-		var err error
-		if fact.Fingerprint, err = h.fingerprint(ctx, up.Value); err != nil {
-			return err
-		}
-	}
-	return a.Save(factHook, fact)
+	return s.do(ctx, a, nil)
 }
 
-// forget takes back that the hook succeeded, before something is done that makes
-// it untrue.
-func (h hook) forget(a *saga.Attempt) error {
-	var fact hookFact
-	if _, err := a.Load(factHook, &fact); err != nil || !fact.Succeeded {
-		return err
-	}
-	return a.Save(factHook, hookFact{})
-}
-
-// Verify tells whether a hook has to run (again): when it was cut off, and nobody
-// can tell how far it came; or when its inputs have changed since it succeeded.
-// What the run in hand has changed itself does not count.
+// Verify tells whether a hook has to run (again): when it was cut off, or when its
+// inputs have changed since it succeeded.
 func (h hook) Verify(ctx context.Context, a *saga.Attempt) error {
-	up, _ := h.pair.of(h.Config.Hooks)
-	if up == nil {
+	s, configured := h.script()
+	if !configured {
 		return nil
 	}
-	var fact hookFact
-	if _, err := a.Load(factHook, &fact); err != nil {
+	if err := s.succeeded(a); err != nil {
 		return err
 	}
-	if !fact.Succeeded {
-		return fmt.Errorf("%s has not succeeded, or was cut off", h.pair.up)
-	}
-	if place(h.dir()) != fact.Place {
-		return fmt.Errorf("the folder that %s ran in was made anew", h.pair.up)
-	}
-	if len(up.Value.Inputs) == 0 || !a.Resumed && h.Session().State != fsm.Active {
-		return nil
-	}
-	now, err := h.fingerprint(ctx, up.Value)
-	if err == nil && now != fact.Fingerprint {
-		err = fmt.Errorf("the inputs of %s have changed", h.pair.up)
-	}
-	return err
+	return s.unchanged(ctx, a)
 }
 
 // Compensate runs the hook's mirror. Without a worktree there is nowhere to run
 // what belongs there, and its absence must not keep a session from going.
 func (h hook) Compensate(ctx context.Context, a *saga.Attempt) error {
+	s, _ := h.script()
 	_, down := h.pair.of(h.Config.Hooks)
-	if err := h.forget(a); err != nil {
+	if err := s.forget(a); err != nil {
 		return err
 	}
 	if down == nil || h.Options().NoHooks {
@@ -177,22 +125,11 @@ func (h hook) Compensate(ctx context.Context, a *saga.Attempt) error {
 		a.Warn("%s was not run: its worktree %s is gone", h.pair.down, h.Session().Worktree)
 		return nil
 	}
-	if err := h.run(ctx, down.Value); err != nil {
+	if err := s.exec(ctx, down.Value.Run); err != nil {
 		return fmt.Errorf("%s: %w; mend it and run the command again, or go on without it: ecluse down %s --no-hooks",
 			h.pair.down, err, h.Session().Slug)
 	}
 	return nil
-}
-
-// place tells a folder from another one that has its name later, by its inode and
-// when that was made: inodes are used again, and the numbers of devices change when
-// the machine is started. Empty if there is no such folder.
-func place(dir string) string {
-	var stat unix.Statx_t
-	if unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_INO|unix.STATX_BTIME, &stat) != nil {
-		return ""
-	}
-	return fmt.Sprintf("%d:%d.%09d", stat.Ino, stat.Btime.Sec, stat.Btime.Nsec)
 }
 
 // dir is where the pair's hooks run.
@@ -201,62 +138,4 @@ func (h hook) dir() string {
 		return h.Session().Root
 	}
 	return h.Session().Worktree
-}
-
-// run runs one hook. Those of the main worktree get neither `[env]` nor databases:
-// both may refer to ports that are leased only once there is a worktree.
-func (h hook) run(ctx context.Context, hook Hook) error {
-	cfg := h.Config
-	if h.pair.root {
-		cfg = cfg.early()
-	}
-	vars, err := Environment(cfg, h.Session())
-	if err != nil {
-		return saga.Permanent(err)
-	}
-	return run.Shell(h.dir(), hook.Run, list(vars)...).Run(ctx)
-}
-
-// list is a map as an environment.
-func list(vars map[string]string) []string {
-	var env []string
-	for name, value := range vars {
-		env = append(env, name+"="+value)
-	}
-	return env
-}
-
-// checkInputs refuses what cannot be an input before the hook runs, and not after.
-func (h hook) checkInputs(hook Hook) error {
-	for _, input := range hook.Inputs {
-		info, err := os.Stat(filepath.Join(h.dir(), input))
-		if err == nil && !info.Mode().IsRegular() {
-			return saga.Permanent(fmt.Errorf("input %s of %s: %w; name files in `inputs`", input, h.pair.up, errNoFile))
-		}
-	}
-	return nil
-}
-
-// fingerprint sums up the hook and the content of its inputs. An input that is
-// missing counts as such, so that it may appear later.
-func (h hook) fingerprint(ctx context.Context, hook Hook) (string, error) {
-	sum := sha256.New()
-	fmt.Fprintf(sum, "%q\n", hook.Run)
-	for _, input := range hook.Inputs {
-		fmt.Fprintf(sum, "%q\n", input)
-		file, err := openFile(filepath.Join(h.dir(), input))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("read an input of %s: %w", h.pair.up, err)
-		}
-		n, err := copyAll(ctx, sum, file)
-		_ = file.Close()
-		if err != nil {
-			return "", fmt.Errorf("read an input of %s: %w", h.pair.up, err)
-		}
-		fmt.Fprintf(sum, "%d\n", n)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }

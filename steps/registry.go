@@ -31,6 +31,7 @@ func registry() []section {
 		{"database", planDatabases, newDatabase},
 		{"hook", planHook(preSpawn), newHook},
 		{"service", planServices, newService},
+		{commandKind, planCommands, newCommand},
 		{"hook", planHook(postUp), newHook},
 	}
 }
@@ -41,6 +42,8 @@ type planner struct {
 	cfg   Config
 	steps []saga.Spec
 	layer []string
+	// err is why there can be no plan.
+	err error
 }
 
 // add adds a layer. What does not bound itself gets the house's patience.
@@ -63,6 +66,9 @@ func Plan(cfg Config) (saga.Plan, error) {
 		s.plan(p)
 	}
 	plan := saga.Plan{Steps: p.steps}
+	if p.err != nil {
+		return plan, p.err
+	}
 	return plan, plan.Validate()
 }
 

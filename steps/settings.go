@@ -61,6 +61,8 @@ type Config struct {
 	// Databases are made for each session on a server that outlives it, or on
 	// one of its own.
 	Databases []Database `toml:"databases" json:"databases,omitempty"`
+	// Steps are steps of the user's own.
+	Steps []UserStep `toml:"steps" json:"steps,omitempty"`
 	// Choice is what was chosen for one session. It is no key.
 	Choice Choice `toml:"-" json:"choice,omitzero"`
 }
@@ -111,6 +113,9 @@ type Hook struct {
 	// Inputs are files, relative to the hook's folder. A hook that succeeded is
 	// not run again by a resume or repair unless one of them changed.
 	Inputs []string `toml:"inputs" json:"inputs,omitempty"`
+	// BestEffort lets an up go on although the hook failed. Only hooks of an up
+	// have it.
+	BestEffort bool `toml:"best_effort" json:"best_effort,omitempty"`
 }
 
 // Scalar lets a plain string stand for the table.

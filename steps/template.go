@@ -51,7 +51,7 @@ func Template(mode string, look Look) (string, error) {
 	if mode != ModeHost {
 		text.WriteString(templateDocker)
 	}
-	text.WriteString(templateDatabases)
+	text.WriteString(templateDatabases + templateSteps)
 	return text.String(), nil
 }
 
@@ -197,6 +197,30 @@ const templateDatabases = `
 #inputs = ["db/migrations", "db/schema.sql"]
 #url_env = "DATABASE_URL"
 #timeout = "2m"
+`
+
+const templateSteps = `
+# Steps of your own, with the same guarantees as the others: what was begun is taken
+# back by a down, and by an up that fails. See docs/steps.md.
+#   name        the step is step:<name>
+#   do          the command; it may be run again after any part of it was done
+#   undo        takes back all, a part or nothing of it
+#   check       ends with 0 if it is there and whole, and changes nothing
+#   needs       what must be done before: other steps, or worktree, env, compose,
+#               database, service, service:web, ...; by default all but post_up
+#   before      what waits for this step
+#   dir         in the worktree, or of the main worktree: "${ECLUSE_ROOT}"
+#   timeout, undo_timeout, retries, undo_retries, backoff, inputs, best_effort
+#[[steps]]
+#name = "bucket"
+#do = "make bucket"
+#undo = "make drop-bucket"
+#check = "make has-bucket"
+#needs = ["worktree"]
+#undo_retries = 3
+#retries = 2
+#timeout = "5m"
+#inputs = ["bucket.json"]
 `
 
 // composeNames are the files that Compose looks for, in its order.

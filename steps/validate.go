@@ -55,7 +55,7 @@ type validator struct {
 func (c Config) validate(p *config.Problems, root string) {
 	v := validator{c, p, root}
 	v.top()
-	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv), "databases": len(c.Databases), "compose.file": len(c.Compose.File)} {
+	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv), "databases": len(c.Databases), "compose.file": len(c.Compose.File), "steps": len(c.Steps)} {
 		if n > maxEntries {
 			v.sayf(key, "%s has %d entries; it takes %d", key, n, maxEntries)
 			return
@@ -68,6 +68,7 @@ func (c Config) validate(p *config.Problems, root string) {
 	v.composeFiles()
 	v.services()
 	v.databases()
+	v.userSteps()
 	v.layout()
 }
 
@@ -268,6 +269,9 @@ func (v validator) hooks() {
 		}
 		v.zero(key, hook.Value.Run)
 		v.say(key+".retries", beyond("retries", hook.Value.Retries, 0, maxRetries))
+		if down := name == "pre_down" || name == "post_down" || name == "on_down"; down && hook.Value.BestEffort {
+			v.sayf(key+".best_effort", "%s takes no best_effort: what it is to take back would stay unseen; `ecluse down --no-hooks` goes on without it", name)
+		}
 		for i, input := range hook.Value.Inputs {
 			v.zero(fmt.Sprintf("%s.inputs.%d", key, i), input)
 			if !filepath.IsLocal(input) {

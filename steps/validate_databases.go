@@ -93,6 +93,9 @@ func (v validator) migration(at string, d Database) {
 		}
 		v.zero(at+"migrate", hook.Run)
 		v.say(at+"migrate.retries", beyond("retries", hook.Retries, 0, maxRetries))
+		if hook.BestEffort {
+			v.Invalid(at+"migrate.best_effort", "migrate takes no best_effort: a database that it failed on is none")
+		}
 		if len(hook.Inputs) > 0 {
 			v.Invalid(at+"migrate.inputs", "the inputs of migrate are the database's: write `inputs` beside `migrate`")
 		}

@@ -147,7 +147,7 @@ func (d *decoder) unknown(key, name string, n *node, known fieldSet) {
 		where = " in " + spelt(key)
 	}
 	message := fmt.Sprintf("unknown key %s%s", quoted(name), where)
-	nearest := suggest(name, known.names)
+	nearest := Suggest(name, known.names)
 	switch _, above := d.fields(d.top).index[name]; {
 	case above:
 		message += "; it belongs at the top of the file, before the first [table]"

@@ -5,8 +5,8 @@ import "strings"
 // maxSuggest bounds the length of a key that a known one is looked for.
 const maxSuggest = 64
 
-// suggest is the known key that was probably meant, or "".
-func suggest(name string, known []string) string {
+// Suggest is the known key that was probably meant, or "".
+func Suggest(name string, known []string) string {
 	if len(name) > maxSuggest {
 		return ""
 	}
