@@ -88,6 +88,8 @@ func (g graph) needsOf(u UserStep) ([]string, error) {
 	}
 	if _, root := u.inRoot(); !root {
 		needs = append(needs, "env")
+	} else if first := "hook:" + preUp.up; len(g.steps) > 0 && g.steps[0].Name == first {
+		needs = append(needs, first) // which says that it is the first of all
 	}
 	slices.Sort(needs)
 	return slices.Compact(needs), nil

@@ -42,7 +42,7 @@ func TestWhereStepsStand(t *testing.T) {
 		"by default":         {UserStep{}, Choice{}, []string{"env", "service:api", "service:web"}},
 		"worktree":           {UserStep{Needs: needs("worktree")}, Choice{}, []string{"env", "worktree"}},
 		"nothing":            {UserStep{Needs: needs()}, Choice{}, []string{"env"}},
-		"nothing, in main":   {UserStep{Needs: needs(), Dir: rootPrefix}, Choice{}, nil},
+		"nothing, in main":   {UserStep{Needs: needs(), Dir: rootPrefix}, Choice{}, []string{"hook:pre_up"}},
 		"a kind":             {UserStep{Needs: needs("compose")}, Choice{}, append(slices.Clone(compose), "env")},
 		"one of a kind":      {UserStep{Needs: needs(compose[1])}, Choice{}, []string{compose[1], "env"}},
 		"a hook":             {UserStep{Needs: needs("hook:pre_spawn")}, Choice{}, []string{"env", "hook:pre_spawn"}},
