@@ -30,9 +30,10 @@ var (
 	serviceInText = regexp.MustCompile(`service "?([^"\s]+)"?`)
 	// absentInText finds what a service refers to, and is not there.
 	absentInText = regexp.MustCompile(`undefined (?:build secret|secret|config|network|volume|service) "?([^"\s:]+)"?`)
-	// cycleInText finds the last step of services that extend each other,
-	// extendsInText one that extends what is not there.
-	cycleInText   = regexp.MustCompile(`(?s)Circular reference:.* extends (\S+) in (\S+)`)
+	// cycleInText finds each of the services that extend each other. The library
+	// begins with any of them, and names the files in another order.
+	// extendsInText finds a service that extends what is not there.
+	cycleInText   = regexp.MustCompile(`(\S+) in \S+`)
 	extendsInText = regexp.MustCompile(`cannot extend service "([^"]+)" in (\S+): `)
 	// includeInText finds the last of files that include each other.
 	includeInText = regexp.MustCompile(`(?s)include cycle detected:.* include (\S+)`)
@@ -111,9 +112,8 @@ func (e *FileError) read(text string, err error) bool {
 
 // referred places what refers to something that is not there, or to itself.
 func (e *FileError) referred(text string, parts []part) bool {
-	if found := cycleInText.FindStringSubmatch(text); found != nil {
-		key := "services." + found[1] + ".extends"
-		return e.at(parts, key, func(p part) bool { return p.named(found[2]) }) || e.at(parts, key, nil)
+	if strings.Contains(text, "Circular reference:") {
+		return e.ring(text, parts)
 	}
 	if found := extendsInText.FindStringSubmatch(text); found != nil {
 		return e.at(parts, "services."+found[1]+".extends", func(p part) bool { return p.named(found[2]) })
@@ -139,6 +139,23 @@ func (e *FileError) referred(text string, parts []part) bool {
 		}
 	}
 	return false
+}
+
+// ring places services that extend each other at the first of them: the library
+// begins anywhere.
+func (e *FileError) ring(text string, parts []part) bool {
+	first := len(parts)
+	for _, found := range cycleInText.FindAllStringSubmatch(text, -1) {
+		names := []string{"services", found[1], "extends"}
+		for i, p := range parts {
+			at, _, depth := p.find(names)
+			if depth < len(names) || i > first || i == first && at.Line > e.Line {
+				continue
+			}
+			first, e.File, e.Line = i, p.file, at.Line
+		}
+	}
+	return first < len(parts)
 }
 
 // at places the error at a key, in the first of the files that has it.
