@@ -18,13 +18,13 @@ type Compose struct {
 // Database is a database of the session's own.
 type Database struct {
 	// Name is its key: its step is database:<name>.
-	Name string `toml:"name" json:"name"`
+	Name string `toml:"name" json:"name" schema:"required;pattern=^[a-z0-9][a-z0-9_-]*$"`
 	// Engine is the kind of server: postgres.
-	Engine string `toml:"engine" json:"engine"`
+	Engine string `toml:"engine" json:"engine" schema:"required;enum=postgres"`
 	// URL is where the database of the project is outside of any session. The
 	// session's is on the same server, as the same user, under a name of its own.
 	// It may refer to variables as ${NAME}.
-	URL string `toml:"url" json:"url"`
+	URL string `toml:"url" json:"url" schema:"required;pattern=."`
 	// Template is the database that the session's begins as a copy of. With
 	// migrate, ecluse makes it, one for each state of the inputs; without, it is
 	// one that is there. Without a template the session's begins empty.
@@ -37,7 +37,7 @@ type Database struct {
 	Inputs config.Strings `toml:"inputs" json:"inputs,omitempty"`
 	// URLEnv names the variables that hold the URL of the session's database:
 	// a string or an array, by default DATABASE_URL.
-	URLEnv config.Strings `toml:"url_env" json:"url_env,omitempty"`
+	URLEnv config.Strings `toml:"url_env" json:"url_env,omitempty" schema:"pattern=^[A-Za-z_][A-Za-z0-9_]*$"`
 	// Timeout bounds the wait for the server and for a busy template; the
 	// default is one minute.
 	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`

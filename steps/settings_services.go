@@ -12,19 +12,19 @@ import (
 type Service struct {
 	// Name is the key of its port, and the name of its window and log. With
 	// run = "docker" it is the name of the service in the compose file.
-	Name string `toml:"name" json:"name"`
+	Name string `toml:"name" json:"name" schema:"required;pattern=^[a-z0-9][a-z0-9_-]*$"`
 	// BasePort is the port of slot 0; slot n gets base_port + n * slot_stride.
 	// With run = "docker" it is also the port inside the container.
-	BasePort int `toml:"base_port" json:"base_port"`
+	BasePort int `toml:"base_port" json:"base_port" schema:"required;min=1;max=65535"`
 	// Run is native (the default) or docker.
-	Run string `toml:"run" json:"run,omitempty"`
+	Run string `toml:"run" json:"run,omitempty" schema:"enum=native,docker"`
 	// HostPort is where host ports count from when that is not base_port.
-	HostPort int `toml:"host_port" json:"host_port,omitempty"`
+	HostPort int `toml:"host_port" json:"host_port,omitempty" schema:"min=0;max=65535"`
 	// Command is handed to `sh -c` in the worktree. Without one the service
 	// only gets a port.
 	Command string `toml:"command" json:"command,omitempty"`
 	// PortEnv names further variables that hold the port: a string or an array.
-	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty"`
+	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty" schema:"pattern=^[A-Za-z_][A-Za-z0-9_]*$"`
 	// ExtraPorts are further ports, which count like base_port.
 	ExtraPorts []ExtraPort `toml:"extra_ports" json:"extra_ports,omitempty"`
 	// PublishPrimary says whether base_port is published, with run = "docker".
@@ -38,17 +38,17 @@ type Service struct {
 	Ready Ready `toml:"ready" json:"ready"`
 	// DebugPort is an extra port in the variable ECLUSE_<NAME>_DEBUG_PORT, as it
 	// was said before there were extra ports.
-	DebugPort int `toml:"debug_port" json:"-" config:"deprecated"`
+	DebugPort int `toml:"debug_port" json:"-" config:"deprecated" schema:"min=0;max=65535"`
 }
 
 // ExtraPort is a further port of a service.
 type ExtraPort struct {
 	// BasePort is the port of slot 0.
-	BasePort int `toml:"base_port" json:"base_port"`
+	BasePort int `toml:"base_port" json:"base_port" schema:"required;min=1;max=65535"`
 	// PortEnv names the variables that hold the port.
-	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty"`
+	PortEnv config.Strings `toml:"port_env" json:"port_env,omitempty" schema:"pattern=^[A-Za-z_][A-Za-z0-9_]*$"`
 	// ContainerPort is the port inside the container, if it differs.
-	ContainerPort int `toml:"container_port" json:"container_port,omitempty"`
+	ContainerPort int `toml:"container_port" json:"container_port,omitempty" schema:"min=0;max=65535"`
 }
 
 // Ready says when a service counts as up: when all that it names holds. Without
