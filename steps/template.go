@@ -1,12 +1,9 @@
 package steps
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,9 +12,11 @@ import (
 type Look struct {
 	MaxSlots int
 	Prefix   string
+	Survey
 }
 
-// Template is a commented `.ecluse.toml` for a mode. It loads as it is. Lines that
+// Template is a commented `.ecluse.toml` for a mode, with the services that were found
+// in force. It loads as it is. Lines that
 // begin with # and no blank are examples: each loads when the # is taken away, and
 // so do all of them together. The error says what is wrong with the mode or the
 // look.
@@ -40,15 +39,20 @@ func Template(mode string, look Look) (string, error) {
 	if mode == ModeHybrid {
 		fmt.Fprintf(&text, templateLabel, def.AppLabel, def.AppLabelValue)
 	}
-	text.WriteString(templateEnv + templateHooks)
+	text.WriteString(look.env(templateEnv, mode) + look.hooks(templateHooks, mode))
 	if mode != ModeHost {
 		text.WriteString(templateCompose)
 	}
 	text.WriteString(templateServices)
-	if mode != ModeContainer {
+	found := look.placed(mode)
+	text.WriteString(look.services(mode))
+	if mode == ModeContainer {
+		text.WriteString(look.published())
+	}
+	if mode != ModeContainer && !slices.ContainsFunc(found, func(f Found) bool { return f.native() }) {
 		text.WriteString(templateNative)
 	}
-	if mode != ModeHost {
+	if mode != ModeHost && !slices.ContainsFunc(found, func(f Found) bool { return !f.native() }) {
 		text.WriteString(templateDocker)
 	}
 	text.WriteString(templateDatabases + templateSteps)
@@ -222,77 +226,3 @@ const templateSteps = `
 #timeout = "5m"
 #inputs = ["bucket.json"]
 `
-
-// composeNames are the files that Compose looks for, in its order.
-var composeNames = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
-
-// Detect proposes a mode for the repository whose main worktree is root, and says
-// why. It looks at a few files and runs nothing.
-func Detect(root string) (mode, why string) {
-	file := ""
-	for _, name := range composeNames {
-		if isFile(filepath.Join(root, name)) {
-			file = name
-			break
-		}
-	}
-	native := nativeSign(root)
-	switch {
-	case file == "" && native == "":
-		return ModeHost, "there is no compose file"
-	case file == "":
-		return ModeHost, "there is no compose file, and " + native
-	case native == "":
-		return ModeContainer, "there is " + file + ", and no sign of an application that runs outside of it"
-	}
-	return ModeHybrid, "there is " + file + ", and " + native
-}
-
-// nativeSign says what in a folder tells of an application that is run without
-// Docker, or nothing.
-func nativeSign(root string) string {
-	if script := devScript(filepath.Join(root, "package.json")); script != "" {
-		return fmt.Sprintf("package.json has a script dev (%.60q)", script)
-	}
-	for _, name := range []string{"Procfile.dev", "bin/dev", "Gemfile", "go.mod", "pyproject.toml"} {
-		if isFile(filepath.Join(root, name)) {
-			return "there is " + name
-		}
-	}
-	return ""
-}
-
-// maxPackage bounds how much of a package.json is read, in bytes.
-const maxPackage = 1 << 20
-
-// devScript is the script dev of a package.json, unless it is Docker that it runs.
-func devScript(path string) string {
-	if !isFile(path) {
-		return ""
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	var pkg struct {
-		Scripts struct {
-			Dev string `json:"dev"`
-		} `json:"scripts"`
-	}
-	// What cannot be read is no sign of anything.
-	if json.NewDecoder(io.LimitReader(file, maxPackage)).Decode(&pkg) != nil {
-		return ""
-	}
-	dev := strings.Join(strings.Fields(pkg.Scripts.Dev), " ")
-	if strings.Contains(dev, "docker") || strings.Contains(dev, "compose") {
-		return ""
-	}
-	return dev
-}
-
-// isFile reports whether a plain file is at path.
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}

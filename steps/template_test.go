@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -165,65 +164,5 @@ func TestKeysOfFindsWhatIsDeep(t *testing.T) {
 		if !slices.Contains(keys, key) {
 			t.Errorf("%s is not among %v", key, keys)
 		}
-	}
-}
-
-func TestDetect(t *testing.T) {
-	for name, test := range map[string]struct {
-		files map[string]string
-		mode  string
-		why   []string
-	}{
-		"empty":                 {nil, ModeHost, []string{"no compose file"}},
-		"go":                    {map[string]string{"go.mod": ""}, ModeHost, []string{"no compose file", "go.mod"}},
-		"compose":               {map[string]string{"compose.yaml": ""}, ModeContainer, []string{"compose.yaml"}},
-		"yml":                   {map[string]string{"compose.yml": ""}, ModeContainer, []string{"compose.yml"}},
-		"old name":              {map[string]string{"docker-compose.yml": "", "README": ""}, ModeContainer, []string{"docker-compose.yml"}},
-		"old long name":         {map[string]string{"docker-compose.yaml": ""}, ModeContainer, []string{"docker-compose.yaml"}},
-		"the first of two":      {map[string]string{"docker-compose.yaml": "", "compose.yaml": ""}, ModeContainer, []string{"there is compose.yaml"}},
-		"procfile":              {map[string]string{"compose.yaml": "", "Procfile.dev": ""}, ModeHybrid, []string{"compose.yaml", "Procfile.dev"}},
-		"bin/dev":               {map[string]string{"compose.yaml": "", "bin/dev": ""}, ModeHybrid, []string{"bin/dev"}},
-		"ruby":                  {map[string]string{"compose.yaml": "", "Gemfile": ""}, ModeHybrid, []string{"Gemfile"}},
-		"python":                {map[string]string{"compose.yaml": "", "pyproject.toml": ""}, ModeHybrid, []string{"pyproject.toml"}},
-		"script":                {map[string]string{"compose.yaml": "", "package.json": `{"scripts":{"dev":"vite\u001b"}}`}, ModeHybrid, []string{"dev", `vite\x1b`}},
-		"script that is docker": {map[string]string{"compose.yaml": "", "package.json": `{"scripts":{"dev":"docker compose up"}}`}, ModeContainer, nil},
-		"no script":             {map[string]string{"compose.yaml": "", "package.json": `{"scripts":{"start":"x"}}`}, ModeContainer, nil},
-		"broken package":        {map[string]string{"compose.yaml": "", "package.json": `{"scripts":{"dev":1}}`}, ModeContainer, nil},
-		"large package":         {map[string]string{"compose.yaml": "", "package.json": strings.Repeat(" ", 2<<20) + `{"scripts":{"dev":"x"}}`}, ModeContainer, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			for name, text := range test.files {
-				path := filepath.Join(root, name)
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			mode, why := Detect(root)
-			if mode != test.mode {
-				t.Errorf("got %s (%s); want %s", mode, why, test.mode)
-			}
-			for _, word := range test.why {
-				if !strings.Contains(why, word) {
-					t.Errorf("%q says nothing of %s", why, word)
-				}
-			}
-		})
-	}
-}
-
-func TestDetectLooksAtFilesOnly(t *testing.T) {
-	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "compose.yaml"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(filepath.Join(root, "package.json"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if mode, why := Detect(root); mode != ModeHost {
-		t.Errorf("got %s (%s)", mode, why)
 	}
 }

@@ -1,75 +1,278 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"ecluse/cmd/display"
 	"ecluse/steps"
 	"ecluse/steps/config"
+	"ecluse/steps/docker"
+	"ecluse/steps/git"
 )
 
 // initOptions are the flags of init.
 type initOptions struct {
-	mode  string
-	force bool
+	mode                string
+	force, explain, yes bool
 	steps.Look
 }
 
 func newInit(a *app) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
-		Use: "init", GroupID: groupRepo, Short: "write a commented .ecluse.toml",
+		Use: "init", GroupID: groupRepo, Short: "write a commented .ecluse.toml for what is in the repository",
 		Long: `Write a .ecluse.toml in which every key is explained, in the main worktree of the
-repository. Without --mode a look at the repository decides where its services
-run.`,
+repository. A look at the repository decides where its services run, unless --mode
+says so, and finds the services themselves: in the compose file, package.json,
+Procfile.dev and their like. Nothing that is found is run. .gitignore gets a line
+for the folder of the worktrees.
+
+In a terminal the mode is asked for, unless --yes accepts what is proposed. A
+configuration that exists is replaced only with --force.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.init(o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVarP(&o.mode, "mode", "m", "", "where services run: container, host or hybrid")
-	cmd.Flags().IntVar(&o.MaxSlots, "max-slots", steps.Defaults().MaxSlots, "how many sessions there may be at once")
-	cmd.Flags().StringVar(&o.Prefix, "prefix", steps.Defaults().Prefix, "begins the name of every compose project")
-	cmd.Flags().BoolVar(&o.force, "force", false, "replace a configuration that exists")
+	f := cmd.Flags()
+	f.StringVarP(&o.mode, "mode", "m", "", "where services run: container, host or hybrid")
+	f.IntVar(&o.MaxSlots, "max-slots", steps.Defaults().MaxSlots, "how many sessions there may be at once")
+	f.StringVar(&o.Prefix, "prefix", steps.Defaults().Prefix, "begins the name of every compose project")
+	f.BoolVar(&o.force, "force", false, "replace a configuration that exists")
+	f.BoolVar(&o.explain, "explain", false, "show what speaks for and against each mode")
+	f.BoolVarP(&o.yes, "yes", "y", false, "accept the mode that is proposed, and do not ask")
 	return cmd
 }
 
 // initResult is what init prints with --json.
 type initResult struct {
-	Path string `json:"path"`
-	Mode string `json:"mode"`
-	Why  string `json:"why"`
+	Path       string       `json:"path"`
+	Mode       string       `json:"mode"`
+	Why        string       `json:"why"`
+	Confidence string       `json:"confidence"`
+	Scores     steps.Scores `json:"scores"`
+	// Signals are what the scores are the sums of.
+	Signals  []steps.Signal `json:"signals"`
+	Services []string       `json:"services"`
+	// Gitignore tells that .gitignore got a line.
+	Gitignore bool     `json:"gitignore"`
+	Warnings  []string `json:"warnings"`
 }
 
-func (a *app) init(o initOptions) error {
-	repo, err := a.repository(context.Background())
+func (a *app) init(ctx context.Context, o initOptions) error {
+	repo, err := a.repository(ctx)
 	if err != nil {
 		return err
 	}
-	result := initResult{Path: filepath.Join(repo.Root, config.Name), Mode: o.mode, Why: "asked for with --mode"}
-	if o.mode == "" {
-		result.Mode, result.Why = steps.Detect(repo.Root)
+	path := filepath.Join(repo.Root, config.Name)
+	if exists(path) && !o.force {
+		return hinted{usagef("%s exists already, and is not overwritten; --force replaces it with a new one", path), "ecluse init --force"}
 	}
-	text, err := steps.Template(result.Mode, o.Look)
+	o.Survey = steps.Examine(ctx, repo.Root)
+	d := steps.Detect(repo.Root, o.Survey, a.machine(ctx))
+	r := initResult{
+		Path: path, Mode: o.mode, Why: "asked for with --mode", Confidence: d.Confidence, Scores: d.Scores, Signals: d.Signals,
+		Warnings: append([]string{}, o.Warnings...),
+	}
+	if o.mode == "" {
+		if r.Mode, err = a.proposed(d, o); err != nil {
+			return err
+		}
+		r.Why = d.Why()
+	} else if o.explain {
+		a.explain(d)
+	}
+	text, err := steps.Template(r.Mode, o.Look)
 	if err != nil {
 		return usageError{err}
 	}
-	if exists(result.Path) && !o.force {
-		return usagef("%s exists already; --force replaces it", result.Path)
+	if err := write(path, []byte(text)); err != nil {
+		return err
 	}
-	err = renameio.WriteFile(result.Path, []byte(text), 0o644)
+	cfg, err := steps.LoadConfig(repo.Root)
+	if err != nil {
+		return configError{err}
+	}
+	r.Services = []string{}
+	for _, s := range cfg.Services {
+		r.Services = append(r.Services, s.Name)
+	}
+	if r.Gitignore, err = ignore(repo, cfg.WorktreeDir); err != nil {
+		r.Warnings = append(r.Warnings, err.Error())
+	}
+	return a.showInit(r)
+}
+
+// showInit tells what was written.
+func (a *app) showInit(r initResult) error {
+	if a.json {
+		return writeJSON(a.Stdout, r)
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(a.Stderr, "warning: %s\n", warning)
+	}
+	why := r.Why
+	if why == "" {
+		why = "nothing speaks for another"
+	}
+	text := fmt.Sprintf("wrote %s\n  mode      %s (%s)\n", r.Path, r.Mode, why)
+	next := "look it over, commit it, then: ecluse up BRANCH"
+	if len(r.Services) > 0 {
+		text += "  services  " + strings.Join(r.Services, ", ") + "\n"
+	} else if r.Mode != steps.ModeContainer {
+		next = "describe what runs under [[services]], commit the file, then: ecluse up BRANCH"
+	}
+	if r.Gitignore {
+		text += "  added     " + ignoreLine + " to .gitignore\n"
+	}
+	return a.print("%snext: %s\n", text, next)
+}
+
+// machine looks at what a detection wants to know of the machine.
+func (a *app) machine(ctx context.Context) steps.Machine {
+	var on steps.Machine
+	bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	on.Docker = docker.Check(bounded) == nil
+	dialer := net.Dialer{Timeout: 500 * time.Millisecond}
+	if conn, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:5432"); err == nil {
+		on.Postgres = true
+		_ = conn.Close()
+	}
+	return on
+}
+
+// proposed is the mode that a detection proposes, or that the user chooses when asked.
+func (a *app) proposed(d steps.Detection, o initOptions) (string, error) {
+	if d.Unsupported != "" {
+		return "", hinted{usagef("nothing is known of how a repository with %s is run, so no mode can be proposed; say with --mode where its services run", d.Unsupported), "ecluse init --mode host"}
+	}
+	if o.explain || d.Confidence == steps.ConfidenceLow || d.Confidence == steps.ConfidenceNone {
+		a.explain(d)
+	}
+	asks := isTerminal(a.Stdin) && isTerminal(a.Stderr) && !o.yes && !a.json
+	switch {
+	case asks:
+		return a.ask(d.Mode)
+	case d.Mode == "":
+		return "", hinted{usagef("no mode can be proposed; say with --mode where the services run: container, host or hybrid"), "ecluse init --mode host"}
+	case d.Confidence == steps.ConfidenceLow:
+		fmt.Fprintf(a.Stderr, "warning: mode %s is little more likely than another; check it, or say --mode\n", d.Mode)
+	}
+	return d.Mode, nil
+}
+
+// ask asks in a terminal for the mode.
+func (a *app) ask(mode string) (string, error) {
+	in := bufio.NewReader(a.Stdin)
+	question := fmt.Sprintf("Mode %s? [Y/n/container/host/hybrid] ", mode)
+	for {
+		if mode == "" {
+			question = "Mode? [container/host/hybrid] "
+		}
+		fmt.Fprint(a.Stderr, question)
+		line, err := in.ReadString('\n')
+		answer := strings.ToLower(strings.TrimSpace(line))
+		switch {
+		case mode != "" && err == nil && slices.Contains([]string{"", "y", "yes"}, answer):
+			return mode, nil
+		case slices.Contains([]string{steps.ModeContainer, steps.ModeHost, steps.ModeHybrid}, answer):
+			return answer, nil
+		case err != nil:
+			return "", usagef("nothing was answered, and nothing was written; say --mode, or --yes")
+		case answer == "n", answer == "no":
+			mode = ""
+		default:
+			fmt.Fprintf(a.Stderr, "%q is no mode\n", answer)
+		}
+	}
+}
+
+// explain shows what speaks for and against each mode, on stderr.
+func (a *app) explain(d steps.Detection) {
+	if a.json {
+		return // it is in the result
+	}
+	t := display.Table{Columns: []display.Column{{Head: "SIGNAL"}, {Head: "CONTAINER", Right: true}, {Head: "HOST", Right: true}, {Head: "HYBRID", Right: true}}}
+	row := func(style display.Style, what string, s steps.Scores) {
+		t.Row(style, what, points(s.Container), points(s.Host), points(s.Hybrid))
+	}
+	for _, s := range d.Signals {
+		row(display.Normal, s.What, s.Scores)
+	}
+	row(display.Normal, "total", d.Scores)
+	_ = t.Write(a.Stderr)
+	mode := d.Mode
+	if mode == "" {
+		mode = "none"
+	}
+	fmt.Fprintf(a.Stderr, "proposed: %s (confidence: %s)\n", mode, d.Confidence)
+}
+
+// points is a number with its sign.
+func points(n int) string {
+	if n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%+d", n)
+}
+
+// write writes a file of the repository.
+func write(path string, text []byte) error {
+	err := renameio.WriteFile(path, text, 0o644)
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("write the configuration: %w; is the repository writable?", err)
 	}
 	if err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
-	if a.json {
-		return writeJSON(a.Stdout, result)
+	return nil
+}
+
+// ignoreLine has git leave out the folder of the worktrees.
+const ignoreLine = ".ecluse/"
+
+// ignore adds the line to .gitignore, and reports whether it had to.
+func ignore(repo git.Repo, dir string) (bool, error) {
+	if first, _, _ := strings.Cut(filepath.ToSlash(filepath.Clean(dir)), "/"); first+"/" != ignoreLine {
+		return false, nil
 	}
-	return a.print("wrote %s: mode %s (%s)\nnext: describe what runs under [[services]], commit the file, then: ecluse up BRANCH\n", result.Path, result.Mode, result.Why)
+	path := filepath.Join(repo.Root, ".gitignore")
+	mode := os.FileMode(0o644)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return false, fmt.Errorf("look at .gitignore: %w", err)
+	case !info.Mode().IsRegular():
+		return false, errors.New(".gitignore is no plain file, and was left alone; have git ignore " + ignoreLine)
+	default:
+		mode = info.Mode().Perm()
+	}
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("read .gitignore: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.TrimRight(line, "\r\n") == ignoreLine {
+			return false, nil
+		}
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	if err := renameio.WriteFile(path, append(text, ignoreLine+"\n"...), mode); err != nil {
+		return false, fmt.Errorf("write .gitignore: %w; have git ignore %s", err, ignoreLine)
+	}
+	return true, nil
 }
