@@ -52,7 +52,7 @@ func newRoot(a *app) *cobra.Command {
 	a.mode = display.Auto
 	flags.Var(&a.mode, "progress", "how progress is shown")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "show no progress, only warnings and errors")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show the time of each line of progress, and every message")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show the time of each line of progress, every message, and what the programs of steps write")
 	flags.StringVarP(&a.dir, "directory", "C", ".", "work as if started in `DIR`")
 	root.AddGroup(
 		&cobra.Group{ID: groupLife, Title: "Sessions:"},
