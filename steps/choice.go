@@ -24,6 +24,9 @@ type Choice struct {
 	Pins map[string]int `json:"pins,omitempty"`
 	// NoInherit: nothing of the main worktree is carried over.
 	NoInherit bool `json:"no_inherit,omitempty"`
+	// Synced: the session was made of what ran already. Nothing was made for it: no
+	// data, and what hooks make.
+	Synced bool `json:"synced,omitempty"`
 }
 
 // runs reports whether a service is chosen by its name.
@@ -75,6 +78,9 @@ func (c Config) Choose(choice Choice) (Config, error) {
 	c.Choice = choice.Normal()
 	if c.Choice.NoInherit {
 		c.InheritEnv = nil
+	}
+	if c.Choice.Synced {
+		c.Hooks, c.Databases, c.Steps = Hooks{}, nil, nil
 	}
 	for _, name := range c.Choice.Only {
 		if slices.Contains(c.Choice.Skip, name) {

@@ -78,7 +78,8 @@ var fixtures = map[string][]sagatest.Fixture{
 	"volumes":  {{Name: "volumes", New: newVolumesTrial}},
 	"compose":  {{Name: "compose", New: newComposeTrial}},
 	"database": databaseFixtures,
-	"service": {{Name: "service", New: func(t *testing.T) sagatest.Trial {
+	tmuxKind:   tmuxFixtures[:1],
+	"service": {tmuxFixtures[1], {Name: "service", New: func(t *testing.T) sagatest.Trial {
 		r := newRig(t, func(c *Config) {
 			c.Services = []Service{{Name: "api", BasePort: 23000, Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}}}
 		})

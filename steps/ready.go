@@ -55,7 +55,7 @@ func (s service) probe(fact serviceFact, vars map[string]string) probe {
 	if ready.HTTP != "" {
 		p = append(p, s.answersHTTP(ready.HTTP, fact, vars))
 	}
-	if ready.Log != "" {
+	if ready.Log != "" && !fact.Adopted { // what it says is the user's
 		p = append(p, says(ready.Log, fact))
 	}
 	if ready.Command != "" {
@@ -134,13 +134,18 @@ func exitOf(ctx context.Context, id proc.ID) <-chan error {
 	return exited
 }
 
+// escape is what a program writes to a terminal to change its colours, and the like.
+var escape = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]")
+
 // matches reports whether a line matches, and how many bytes of whole lines did not.
+// Colours are no part of a line.
 // It reads the log as a stream: nobody knows how much a service has to say.
 func matches(re *regexp.Regexp, log io.Reader) (found bool, passed int64) {
 	lines := bufio.NewReaderSize(log, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')
-		if re.Match(bytes.TrimRight(line, "\r\n")) {
+		text := bytes.TrimRight(line, "\r\n")
+		if re.Match(text) || bytes.IndexByte(text, '\x1b') >= 0 && re.Match(escape.ReplaceAll(text, nil)) {
 			return true, passed
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {

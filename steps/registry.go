@@ -30,6 +30,7 @@ func registry() []section {
 		{"compose", planCompose, newCompose},
 		{"database", planDatabases, newDatabase},
 		{"hook", planHook(preSpawn), newHook},
+		{tmuxKind, planTmux, newTmux},
 		{"service", planServices, newService},
 		{commandKind, planCommands, newCommand},
 		{"hook", planHook(postUp), newHook},
@@ -111,7 +112,13 @@ func (c Config) Same(other Config) bool {
 	if c.Choice.NoInherit || other.Choice.NoInherit {
 		c.InheritEnv, other.InheritEnv = nil, nil
 	}
+	if c.Choice.Synced || other.Choice.Synced {
+		c.Hooks, other.Hooks = Hooks{}, Hooks{}
+		c.Databases, other.Databases = nil, nil
+		c.Steps, other.Steps = nil, nil
+	}
 	c.Choice, other.Choice = Choice{}, Choice{}
+	c.ProcessManager, other.ProcessManager = "", ""
 	one, err1 := Settings(c)
 	two, err2 := Settings(other)
 	return err1 == nil && err2 == nil && bytes.Equal(one, two)

@@ -33,10 +33,7 @@ const servicePrefix = "service:"
 // planServices adds the native services that have a command, side by side.
 func planServices(p *planner) {
 	var specs []saga.Spec
-	for _, s := range p.cfg.Services {
-		if !s.native() || s.Command == "" || !p.cfg.Choice.runs(s.Name) {
-			continue
-		}
+	for _, s := range p.cfg.spawned() {
 		specs = append(specs, saga.Spec{
 			Name: servicePrefix + s.Name, Kind: "service", Cause: "service " + s.Name + " in .ecluse.toml",
 			Does: "start " + s.Command + ", wait until it is ready", Reverts: "stop it and all that it started",
@@ -47,6 +44,20 @@ func planServices(p *planner) {
 		})
 	}
 	p.add(specs...)
+}
+
+// spawned are the native services that are started.
+func (c Config) spawned() []Service {
+	if c.manager() == ManagerNone {
+		return nil
+	}
+	var list []Service
+	for _, s := range c.Services {
+		if s.native() && s.Command != "" && c.Choice.runs(s.Name) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // serviceName is the service of a step.
@@ -71,13 +82,17 @@ type serviceFact struct {
 	proc.ID
 	// Place is the folder that it was started in.
 	Place string `json:"place,omitempty"`
-	// Log that it writes to, from the byte Offset on.
-	Log    string `json:"log"`
-	Offset int64  `json:"offset"`
+	// Log that it writes to, from the byte Offset on; empty if it was adopted.
+	Log    string `json:"log,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
+	// Server is the process that it runs in, if it does in one.
+	Server proc.ID `json:"server,omitzero"`
+	// Adopted: the user has started it, and the session has made it its own.
+	Adopted bool `json:"adopted,omitempty"`
 }
 
-// Do starts the service. What an earlier attempt has started, and was not found to
-// be ready, is stopped first.
+// Do starts the service, or adopts what the user has started in its place. What an
+// earlier attempt has started, and was not found to be ready, is stopped first.
 func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 	vars, err := s.environ()
 	if err != nil {
@@ -86,6 +101,11 @@ func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 	var fact serviceFact
 	if _, err := a.Load(factProcess, &fact); err != nil {
 		return err
+	}
+	if own, found, err := s.adoptable(fact); err != nil {
+		return err
+	} else if found {
+		return s.adopt(ctx, a, own, vars)
 	}
 	if err := s.stop(ctx, fact); err != nil {
 		return err
@@ -113,19 +133,19 @@ func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]str
 	}
 	// The mark comes last: a file of variables must not change it.
 	env := append(run.Environ(ctx, s.Session().Worktree, list(vars)...), run.From(ctx).Env...)
-	pending, err := proc.Start(ctx, proc.Spec{Dir: s.Session().Worktree, Command: s.spec.Command, Log: log, Env: env})
+	begun, err := s.manager().start(ctx, log, env)
 	if err != nil {
 		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
-	fact := serviceFact{ID: pending.ID, Place: place(s.Session().Worktree), Log: s.LogFile, Offset: size}
+	fact := serviceFact{ID: begun.id, Place: place(s.Session().Worktree), Log: s.LogFile, Offset: size, Server: begun.server}
 	if err := a.Save(factProcess, fact); err != nil {
-		pending.Abort()
+		begun.abort()
 		return serviceFact{}, nil, err
 	}
-	if err := pending.Go(); err != nil {
+	if err := begun.run(); err != nil {
 		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
-	return fact, endOf(pending), nil
+	return fact, begun.ended(ctx), nil
 }
 
 // environ is what the service sees.
@@ -175,6 +195,9 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	if place(s.Session().Worktree) != fact.Place {
 		return fmt.Errorf("service %s runs in a worktree that is no more", s.spec.Name)
 	}
+	if err := s.manager().whole(ctx, fact); err != nil {
+		return fmt.Errorf("service %s: %w", s.spec.Name, err)
+	}
 	vars, err := s.environ()
 	if err != nil {
 		return err
@@ -187,18 +210,31 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	return nil
 }
 
-// Compensate stops the service and everything that it started.
+// Compensate stops the service and everything that it started, or what the user has
+// put in its place.
 func (s service) Compensate(ctx context.Context, a *saga.Attempt) error {
 	var fact serviceFact
-	if _, err := a.Load(factProcess, &fact); err != nil {
+	known, err := a.Load(factProcess, &fact)
+	if err != nil {
 		return err
 	}
-	return s.stop(ctx, fact)
+	if err := s.stop(ctx, fact); err != nil || !known {
+		return err
+	}
+	own, found, err := occupant(s.Session(), s.Session().Ports[s.spec.Name], proc.ID{})
+	if err != nil || !found {
+		return err
+	}
+	return s.stop(ctx, serviceFact{ID: own, Adopted: true})
 }
 
-// stop ends the processes that are the service's.
+// stop ends the processes that are the service's, and what they ran in.
 func (s service) stop(ctx context.Context, fact serviceFact) error {
-	if err := proc.Stop(ctx, grace, s.family(fact)); err != nil {
+	err := proc.Stop(ctx, grace, s.family(fact))
+	if err == nil {
+		err = s.manager().clear(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("stop service %s: %w", s.spec.Name, err)
 	}
 	return nil
@@ -235,7 +271,7 @@ func (s service) await(ctx context.Context, fact serviceFact, vars map[string]st
 	if wrong := s.listensElsewhere(fact); wrong != "" {
 		return fmt.Errorf("%s: %w; %s", text, err, wrong)
 	}
-	if tail := run.Tail(fact.Log, fact.Offset); tail != "" {
+	if tail := s.lastWords(context.WithoutCancel(ctx), fact); tail != "" {
 		return fmt.Errorf("%s: %w; its last words: %s", text, err, tail)
 	}
 	return fmt.Errorf("%s: %w", text, err)

@@ -65,6 +65,9 @@ type Config struct {
 	Steps []UserStep `toml:"steps" json:"steps,omitempty"`
 	// Choice is what was chosen for one session. It is no key.
 	Choice Choice `toml:"-" json:"choice,omitzero"`
+	// ProcessManager is what the user's configuration said when the session was made,
+	// see [UserConfig]; empty means detached. It is no key.
+	ProcessManager string `toml:"-" json:"process_manager,omitempty"`
 }
 
 // Inherit is one file or folder of the main worktree that a session gets.

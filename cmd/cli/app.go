@@ -88,12 +88,17 @@ func (a *app) commonDir(ctx context.Context, st *store.Store) (string, error) {
 	return "", err
 }
 
-// config is the repository's configuration.
+// config is the repository's configuration, with what the user's own says.
 func (a *app) config(repo git.Repo) (steps.Config, error) {
 	cfg, err := steps.LoadConfig(repo.Root)
 	if err != nil {
 		return cfg, configError{err}
 	}
+	user, err := steps.LoadUserConfig(a.Getenv)
+	if err != nil {
+		return cfg, configError{err}
+	}
+	cfg.ProcessManager = user.ProcessManager
 	return cfg, nil
 }
 

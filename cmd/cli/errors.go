@@ -12,6 +12,7 @@ import (
 	"ecluse/steps/config"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
+	"ecluse/steps/tmux"
 	"ecluse/store"
 )
 
@@ -99,7 +100,7 @@ var kinds = []kind{
 	{exitExhausted, "exhausted", is(session.ErrExhausted)},
 	{exitUsage, "slug", is(session.ErrSlug, session.ErrTaken, session.ErrNotThere)},
 	{exitConfig, "config", as[configError]},
-	{exitTool, "tool-missing", is(git.ErrMissing, git.ErrOld, docker.ErrMissing, docker.ErrUnreachable)},
+	{exitTool, "tool-missing", is(git.ErrMissing, git.ErrOld, docker.ErrMissing, docker.ErrUnreachable, tmux.ErrMissing, tmux.ErrOld)},
 	{exitUsage, "repository", is(git.ErrNotRepository, git.ErrBare, git.ErrUnborn)},
 	{exitUsage, "branch", func(err error) bool {
 		return is(git.ErrBranchName, git.ErrUnknownRevision)(err) || as[*git.CheckedOutError](err)

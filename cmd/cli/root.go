@@ -60,7 +60,7 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupRepo, Title: "Repository and machine:"},
 	)
 	root.AddCommand(
-		newUp(a), newDown(a), newRecover(a),
+		newUp(a), newDown(a), newRecover(a), newSync(a),
 		newLs(a), newStatus(a), newLogs(a), newEnv(a), newHistory(a),
 		newExec(a), newShell(a), newWhosePID(a),
 		newInit(a), newVersion(a),

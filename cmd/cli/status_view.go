@@ -77,7 +77,7 @@ func known[T comparable](v T) *T {
 func (a *app) statusResult(l seen, state error) statusResult {
 	v := a.view(l.Status, time.Now())
 	r := statusResult{
-		Slug: l.Slug, Slot: l.Slot, AllHealthy: l.healthy(), Services: []serviceView{}, Drift: []driftView{},
+		Slug: l.Slug, Slot: l.Slot, AllHealthy: l.healthy(), TmuxSession: known(steps.TmuxName(l.Session)), Services: []serviceView{}, Drift: []driftView{},
 		Repo: l.Repo, Branch: l.Branch, Mode: l.Mode, Worktree: l.Worktree, State: v.State, Interrupted: v.Interrupted,
 		Owner: v.Owner, Step: v.Step, Error: v.Error,
 	}
@@ -100,6 +100,9 @@ func (l seen) serviceView(s steps.ServiceStatus) serviceView {
 		ListenerPID: known(s.ListenerPID), WrongOwner: s.State == steps.ServiceWrongOwner, ActualPort: known(s.ActualPort),
 		ListeningPorts: append([]int{}, s.Listening...), Hint: known(portHint(l.Session, s)),
 		State: s.State, Step: known(s.Step), Container: known(s.Container), Problem: known(s.Problem),
+	}
+	if s.Native && s.Managed && steps.TmuxName(l.Session) != "" {
+		v.TmuxWindow = known(s.Name)
 	}
 	v.PortMismatch = s.Managed && len(s.Listening) > 0 && !slices.Contains(s.Listening, s.Port)
 	if c := s.Conflict; c != nil {
@@ -124,7 +127,11 @@ func (a *app) writeStatus(l seen) error {
 	}
 	for _, line := range [][2]string{
 		{"Slug", l.Slug}, {"State", state}, {"Slot", strconv.Itoa(l.Slot)}, {"Branch", l.Branch}, {"Worktree", l.Worktree},
+		{"Tmux", steps.TmuxName(l.Session)},
 	} {
+		if line[1] == "" {
+			continue
+		}
 		if err := a.print("%9s  %s\n", line[0], line[1]); err != nil {
 			return err
 		}

@@ -278,6 +278,9 @@ func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slo
 			return session.Session{}, nil, err
 		}
 	}
+	if err := cfg.CheckManager(ctx); err != nil {
+		return session.Session{}, nil, err
+	}
 	plan, err := steps.Plan(cfg)
 	if err != nil {
 		return session.Session{}, nil, err

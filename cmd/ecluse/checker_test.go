@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ecluse/saga/session"
+	"ecluse/steps/tmux"
 	"ecluse/store"
 )
 
@@ -33,7 +34,7 @@ type checker struct {
 func (c checker) leftovers() []string {
 	var left []string
 	for _, look := range []func() []string{
-		c.worktrees, c.extraBranches, c.files, c.processes, c.rows, c.resources,
+		c.worktrees, c.extraBranches, c.files, c.processes, c.sockets, c.rows, c.resources,
 	} {
 		left = append(left, look()...)
 	}
@@ -101,6 +102,19 @@ func (c checker) processes() []string {
 	var left []string
 	for _, p := range processesWith("ECLUSE_STATE_DIR="+c.state, "ECLUSE_SESSION_ID=") {
 		left = append(left, "process "+p)
+	}
+	return left
+}
+
+// sockets lists those of tmux servers whose sessions have once been there.
+func (c checker) sockets() []string {
+	var left []string
+	entries, _ := os.ReadDir(filepath.Join(c.state, "logs"))
+	for _, entry := range entries {
+		server := tmux.Server{Dir: filepath.Join(c.state, "sessions", entry.Name(), "tmux")}
+		if _, err := os.Lstat(server.Socket()); err == nil {
+			left = append(left, "socket "+server.Socket())
+		}
 	}
 	return left
 }

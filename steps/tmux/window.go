@@ -44,8 +44,10 @@ const (
 	gateTimeout = 30 * time.Second
 	// deadTimeout bounds the wait for tmux to take note of the end of a program, and
 	// quietTimeout that for its last words to be in the log.
-	deadTimeout  = 2 * time.Second
+	deadTimeout  = 5 * time.Second
 	quietTimeout = time.Second
+	// nudgeInterval is between two reminders of tmux to look after its children.
+	nudgeInterval = 200 * time.Millisecond
 	// quiet is how long a log must not have grown.
 	quiet = 60 * time.Millisecond
 	// pause is between two looks.
@@ -236,21 +238,22 @@ type pane struct {
 
 // panes lists them.
 func (s Server) panes(ctx context.Context) ([]pane, error) {
-	out, err := s.ask(ctx, "list-panes", "-s", "-t", s.target(""), "-F", "#{pane_pid} #{pane_dead} [#{pane_dead_status}] [#{pane_dead_signal}] #{window_name}")
+	out, err := s.ask(ctx, "list-panes", "-s", "-t", s.target(""), "-F", "#{pane_pid} [#{pane_dead_status}] [#{pane_dead_signal}] #{window_name}")
 	if err != nil {
 		return nil, err
 	}
 	var list []pane
 	for line := range strings.Lines(out) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 5)
-		if len(fields) < 5 {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		if len(fields) < 4 {
 			continue
 		}
-		// The pane is dead a moment before tmux knows why.
-		p := pane{dead: fields[1] == "1" && fields[2]+fields[3] != "[][]", window: fields[4]}
+		// Tmux calls a pane dead a moment before it knows why, or only when all of its
+		// output is in the log.
+		p := pane{dead: fields[1]+fields[2] != "[][]", window: fields[3]}
 		p.pid, _ = strconv.Atoi(fields[0])
-		p.exit.Status, _ = strconv.Atoi(strings.Trim(fields[2], "[]"))
-		if number, err := strconv.Atoi(strings.Trim(fields[3], "[]")); err == nil && number > 0 {
+		p.exit.Status, _ = strconv.Atoi(strings.Trim(fields[1], "[]"))
+		if number, err := strconv.Atoi(strings.Trim(fields[2], "[]")); err == nil && number > 0 {
 			p.exit = proc.Exit{Status: -1, Signal: unix.SignalName(syscall.Signal(number))}
 		}
 		list = append(list, p)
@@ -272,17 +275,24 @@ func (s Server) Close(ctx context.Context, window string) error {
 	return nil
 }
 
-// Exit is how a program that has ended has done so, as far as tmux can tell.
-func (s Server) Exit(ctx context.Context, id proc.ID) (proc.Exit, bool) {
-	for deadline := time.Now().Add(deadTimeout); time.Now().Before(deadline); {
+// Exit is how a program that has ended has done so, as far as its server can tell.
+func (s Server) Exit(ctx context.Context, server, id proc.ID) (proc.Exit, bool) {
+	deadline, nudge := time.Now().Add(deadTimeout), time.Now().Add(nudgeInterval)
+	for time.Now().Before(deadline) {
 		panes, err := s.panes(ctx)
 		if err != nil {
-			return proc.Exit{}, false
+			break
 		}
 		for _, p := range panes {
 			if p.pid == id.PID && p.dead {
 				return p.exit, true
 			}
+		}
+		// On a busy machine tmux overlooks, now and then, that a child has ended
+		// (3.3a does), until another one does.
+		if time.Now().After(nudge) {
+			_ = server.Signal(syscall.SIGCHLD)
+			nudge = time.Now().Add(nudgeInterval)
 		}
 		if rest(ctx) != nil {
 			break

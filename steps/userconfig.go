@@ -1,0 +1,56 @@
+package steps
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ecluse/steps/config"
+)
+
+// UserConfig is the configuration of a user of this machine, for all repositories.
+type UserConfig struct {
+	// ProcessManager says where native services run: detached (the default, also
+	// called nohup), tmux, or none. A session keeps to the one that it was made with.
+	ProcessManager string `toml:"process_manager"`
+}
+
+// UserConfigPath is where that configuration is; empty if there is no home to have it
+// in.
+func UserConfigPath(getenv func(string) string) string {
+	dir := getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) { // which the specification says to ignore
+		home := getenv("HOME")
+		if !filepath.IsAbs(home) {
+			return ""
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	return filepath.Join(dir, "ecluse", "config.toml")
+}
+
+// LoadUserConfig reads and validates it. One that is missing is empty. The error is a
+// *config.Error, or says that the file cannot be read.
+func LoadUserConfig(getenv func(string) string) (UserConfig, error) {
+	user := UserConfig{ProcessManager: ManagerDetached}
+	path := UserConfigPath(getenv)
+	if path == "" {
+		return user, nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return user, nil
+	}
+	problems, err := config.Decode(path, &user)
+	if err != nil {
+		return user, err
+	}
+	switch user.ProcessManager {
+	case ManagerDetached, ManagerTmux, ManagerNone:
+	case "nohup": // of the original tool
+		user.ProcessManager = ManagerDetached
+	default:
+		problems.Invalid("process_manager", fmt.Sprintf("process_manager %q is unknown; it is detached (or nohup), tmux or none", user.ProcessManager))
+	}
+	return user, problems.Err()
+}
