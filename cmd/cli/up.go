@@ -38,6 +38,7 @@ func newUp(a *app) *cobra.Command {
 		Use: "up [BRANCH]", GroupID: groupLife, Short: "bring a session up, or finish an up that was cut off",
 		Long: `Bring up a session for BRANCH: a worktree, ports, containers and processes of
 its own. The branch is taken from the repository, else from origin, else made.
+BRANCH may also be the slug of a session, where no branch has that name.
 
 With a session that exists already, up makes what is missing, and only that: it
 resumes an up that was cut off at the step where it was, repairs an active
@@ -212,7 +213,7 @@ func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTar
 		return upTarget{}, err
 	}
 	if len(args) == 1 {
-		return namedTarget(st, repo, args[0])
+		return namedTarget(ctx, st, repo, args[0])
 	}
 	s, ok, err := a.here(st, repo.CommonDir)
 	if err != nil || ok {
@@ -233,13 +234,14 @@ func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTar
 	if all[i].Branch == "" {
 		return upTarget{}, usagef("the worktree %s is not on a branch; switch to one, or name it", all[i].Path)
 	}
-	target, err := namedTarget(st, repo, all[i].Branch)
+	target, err := namedTarget(ctx, st, repo, all[i].Branch)
 	target.worktree = all[i].Path
 	return target, err
 }
 
-// namedTarget is the session that a branch, or a slug, names.
-func namedTarget(st session.Store, repo git.Repo, name string) (upTarget, error) {
+// namedTarget is the session that a branch, or a slug, names. What is a branch and the
+// slug of another branch's session means the branch.
+func namedTarget(ctx context.Context, st session.Store, repo git.Repo, name string) (upTarget, error) {
 	if err := git.CheckBranch(name); err != nil {
 		return upTarget{}, usageError{err}
 	}
@@ -248,14 +250,22 @@ func namedTarget(st session.Store, repo git.Repo, name string) (upTarget, error)
 		return upTarget{}, err
 	}
 	target := upTarget{key: session.Key{Repo: repo.CommonDir, Slug: slug}, branch: name}
-	_, err = st.Get(target.key)
-	if errors.Is(err, session.ErrNotFound) {
+	s, err := st.Get(target.key)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
 		return target, nil
+	case err != nil || name != slug || s.Branch == name:
+		return target, err
 	}
-	if name == slug {
-		target.branch = "" // the slug of a session names it, whatever its branch is
+	res, err := repo.Resolve(ctx, name, "")
+	switch {
+	case as[*git.CheckedOutError](err) || err == nil && res.Kind != git.KindNew:
+		return target, session.Taken(s, name)
+	case err != nil && !errors.Is(err, git.ErrUnborn):
+		return target, err
 	}
-	return target, err
+	target.branch = ""
+	return target, nil
 }
 
 // draft makes the record of a new session. Whatever can be found out to be
