@@ -132,7 +132,7 @@ func named(list []logFile, name string) []logFile {
 	for _, one := range list {
 		_, kind, _ := strings.Cut(one.Step, ":")
 		switch {
-		case one.Step == name && one.container == nil:
+		case one.Step == name && one.container == nil, one.called == name && name != "":
 			exact = append(exact, one)
 		case kind == name || one.Service == name || one.container != nil && one.Step == name:
 			short = append(short, one)

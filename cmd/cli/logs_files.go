@@ -31,7 +31,7 @@ type logSubject struct {
 func (s logSubject) plans(name string) bool {
 	for _, spec := range s.Plan.Steps {
 		_, short, _ := strings.Cut(spec.Name, ":")
-		if spec.Name == name || short == name {
+		if spec.Name == name || short == name || spec.Reverse == name {
 			return true
 		}
 	}
@@ -55,6 +55,7 @@ type logFile struct {
 	Run           string
 	Compensating  bool
 	Path          string
+	called        string // what people call the step then, if that is not its name
 	index         int
 	container     *steps.Contained
 }
@@ -64,6 +65,8 @@ func (l logFile) title() string {
 	switch {
 	case l.container != nil:
 		return l.container.Name
+	case l.called != "":
+		return l.called
 	case l.Compensating:
 		return l.Step + " (compensating)"
 	default:
@@ -95,7 +98,7 @@ func (a *app) logList(ctx context.Context, s logSubject) ([]logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := a.stepNames(s)
+	names, titles, err := a.stepNames(s)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +116,9 @@ func (a *app) logList(ctx context.Context, s logSubject) ([]logFile, error) {
 		for _, entry := range entries {
 			one, ok := parseLogName(entry.Name(), names)
 			one.Run, one.Path = run.ID, filepath.Join(dir, entry.Name())
+			if one.Compensating {
+				one.called = titles[one.Step]
+			}
 			same := func(other logFile) bool { return other.Step == one.Step && other.Compensating == one.Compensating }
 			if ok && (newest || !one.Compensating) && !slices.ContainsFunc(list, same) {
 				list = append(list, one)
@@ -124,13 +130,14 @@ func (a *app) logList(ctx context.Context, s logSubject) ([]logFile, error) {
 	return append(list, a.containerLogs(ctx, s)...), nil
 }
 
-// stepNames are the names of the session's steps, by what files are called after them.
-func (a *app) stepNames(s logSubject) (map[string]string, error) {
+// stepNames are the names of the session's steps, by what files are called after them,
+// and, by these names, what people call them on the way back where that is another.
+func (a *app) stepNames(s logSubject) (names, titles map[string]string, err error) {
 	history, err := a.store.History(store.Filter{Repo: s.Repo, Slug: s.Slug})
 	if err != nil && len(history) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
-	names := map[string]string{}
+	names, titles = map[string]string{}, map[string]string{}
 	add := func(step string) {
 		file := filepath.Base(steps.LogOf{Key: s.Key, Step: step}.Path(a.store))
 		_, file, _ = strings.Cut(strings.TrimSuffix(file, ".log"), "-")
@@ -140,11 +147,14 @@ func (a *app) stepNames(s logSubject) (map[string]string, error) {
 		if entry.ID == s.ID && entry.Step != "" {
 			add(entry.Step)
 		}
+		if entry.ID == s.ID && entry.Title != "" {
+			titles[entry.Step] = entry.Title
+		}
 	}
 	for _, spec := range s.Plan.Steps {
 		add(spec.Name)
 	}
-	return names, nil
+	return names, titles, nil
 }
 
 // parseLogName reads "03-service-web.log", "05-hook-post_up.compensate.log".
