@@ -135,7 +135,10 @@ func unknownName(kind, name string, have []string) error {
 
 // leases are the names of the ports of a service that is not in a compose file.
 func (s Service) leases() []string {
-	names := []string{s.Name}
+	var names []string
+	if s.ported() {
+		names = append(names, s.Name)
+	}
 	for i := range s.ExtraPorts {
 		names = append(names, s.extraName(i))
 	}

@@ -153,7 +153,9 @@ func (c Config) groupOf(step string) composeGroup {
 func (g composeGroup) publish() []docker.Publish {
 	var list []docker.Publish
 	for _, s := range g.Services {
-		list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase(), Hidden: !s.publishes()})
+		if s.ported() {
+			list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase(), Hidden: !s.publishes()})
+		}
 		for i, extra := range s.ExtraPorts {
 			inside := extra.ContainerPort
 			if inside == 0 {
@@ -191,7 +193,7 @@ func (g composeGroup) doubts(model *docker.Model) {
 		if len(published) == 0 {
 			known, has = exposed, "exposes"
 		}
-		if !s.publishes() || len(known) == 0 || slices.Contains(published, s.BasePort) || slices.Contains(exposed, s.BasePort) {
+		if !s.ported() || !s.publishes() || len(known) == 0 || slices.Contains(published, s.BasePort) || slices.Contains(exposed, s.BasePort) {
 			continue
 		}
 		first := s.hostBase()

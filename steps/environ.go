@@ -12,7 +12,7 @@ import (
 )
 
 // fallbackApp is the service that a repository without native services gets, so
-// that a session always has a port to offer.
+// that a session has a port to offer unless its services want none.
 var fallbackApp = Service{Name: "app", BasePort: 3000}
 
 // natives are the services that are not of the compose file, the fallback among
@@ -75,8 +75,8 @@ func environment(cfg Config, s session.Session, instead map[string]string) (map[
 		}
 	}
 	natives := cfg.natives()
-	if len(natives) > 0 {
-		if port, ok := s.Ports[natives[0].Name]; ok {
+	if i := slices.IndexFunc(natives, Service.ported); i >= 0 {
+		if port, ok := s.Ports[natives[i].Name]; ok {
 			vars["PORT"] = strconv.Itoa(port)
 		}
 	}

@@ -239,7 +239,9 @@ func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
 	}
 	wants := cfg.pinned(there, probe)
 	for _, s := range cfg.natives() {
-		wants = append(wants, cfg.want(s.Name, s.hostBase(), slot, taken, port.Free))
+		if s.ported() {
+			wants = append(wants, cfg.want(s.Name, s.hostBase(), slot, taken, port.Free))
+		}
 		for i, extra := range s.ExtraPorts {
 			wants = append(wants, cfg.want(s.extraName(i), extra.BasePort, slot, taken, port.Free))
 		}

@@ -32,6 +32,9 @@ const (
 	// probeInterval is the pause between two looks, probeTimeout bounds one.
 	probeInterval = 50 * time.Millisecond
 	probeTimeout  = 2 * time.Second
+	// steady is how long a service must have run that has no port and says nothing of
+	// when it is up: a command that fails does so at once.
+	steady = 700 * time.Millisecond
 	// takenInterval is the pause when a stranger answers: to prove that takes a
 	// look at every process.
 	takenInterval = 500 * time.Millisecond
@@ -48,7 +51,7 @@ type condition func(ctx context.Context) error
 type probe []condition
 
 // probe collects the conditions of the service; without any it is its port that
-// must answer.
+// must answer, and without a port it must have run for a moment.
 func (s service) probe(fact serviceFact, vars map[string]string) probe {
 	var p probe
 	ready, number := s.spec.Ready, s.Session().Ports[s.spec.Name]
@@ -62,10 +65,36 @@ func (s service) probe(fact serviceFact, vars map[string]string) probe {
 		command := run.Shell(s.Session().Worktree, ready.Command, list(vars)...)
 		p = append(p, func(ctx context.Context) error { return command.Run(ctx) })
 	}
-	if ready.TCP || len(p) == 0 && number != 0 {
+	switch {
+	case ready.TCP || len(p) == 0 && number != 0:
 		p = append(p, s.answersTCP(number, fact))
+	case len(p) == 0:
+		p = append(p, lasts(fact.Age))
 	}
 	return p
+}
+
+// goesOn is what must hold of a service that has just been started, and of which nothing
+// else tells that it is up: its command runs only since its identity was saved.
+func (s service) goesOn(begun time.Time) probe {
+	if s.spec.Ready.waits() || s.Session().Ports[s.spec.Name] != 0 {
+		return nil
+	}
+	return probe{lasts(func() (time.Duration, error) { return time.Since(begun), nil })}
+}
+
+// waits reports whether the service says itself when it is up.
+func (r Ready) waits() bool { return r.HTTP != "" || r.TCP || r.Log != "" || r.Command != "" }
+
+// lasts holds when something is older than a moment.
+func lasts(age func() (time.Duration, error)) condition {
+	return func(context.Context) error {
+		have, err := age()
+		if err == nil && have < steady {
+			err = fmt.Errorf("it has run for less than %s", steady)
+		}
+		return err
+	}
 }
 
 // owns fails if what listens at a port of the service is proven to be somebody

@@ -263,7 +263,8 @@ func (s service) await(ctx context.Context, fact serviceFact, vars map[string]st
 	limit := or(s.spec.Ready.Timeout, readyTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
 	defer cancel()
-	err := s.probe(fact, vars).await(ctx, exited)
+	begun := time.Now()
+	err := append(s.probe(fact, vars), s.goesOn(begun)...).await(ctx, exited)
 	if err == nil {
 		return nil
 	}

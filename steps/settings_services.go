@@ -14,8 +14,10 @@ type Service struct {
 	// run = "docker" it is the name of the service in the compose file.
 	Name string `toml:"name" json:"name" schema:"required;pattern=^[a-z0-9][a-z0-9_-]*$"`
 	// BasePort is the port of slot 0; slot n gets base_port + n * slot_stride.
-	// With run = "docker" it is also the port inside the container.
-	BasePort int `toml:"base_port" json:"base_port" schema:"required;min=1;max=65535"`
+	// With run = "docker" it is also the port inside the container. Without it a
+	// native service, such as a worker, has no port, and one in Docker publishes
+	// what the compose file says.
+	BasePort int `toml:"base_port" json:"base_port,omitempty" schema:"min=1;max=65535"`
 	// Run is native (the default) or docker.
 	Run string `toml:"run" json:"run,omitempty" schema:"enum=native,docker"`
 	// HostPort is where host ports count from when that is not base_port.
@@ -34,7 +36,8 @@ type Service struct {
 	// if that is not the one of compose.file. Each such file is a project, and
 	// a step, of its own.
 	Compose string `toml:"compose" json:"compose,omitempty"`
-	// Ready says when it counts as up; by default when its port answers.
+	// Ready says when it counts as up; by default when its port answers, and
+	// without a port when it has run for a moment.
 	Ready Ready `toml:"ready" json:"ready"`
 	// DebugPort is an extra port in the variable ECLUSE_<NAME>_DEBUG_PORT, as it
 	// was said before there were extra ports.
@@ -52,7 +55,8 @@ type ExtraPort struct {
 }
 
 // Ready says when a service counts as up: when all that it names holds. Without
-// any condition it is its port that must answer.
+// any condition it is its port that must answer; one that has none must run, and
+// go on to.
 type Ready struct {
 	// HTTP is a path (or URL) that must answer with a status from 200 to 399. It may
 	// refer to variables as ${NAME}.
@@ -70,7 +74,10 @@ type Ready struct {
 // native reports whether the service is not one of the compose file.
 func (s Service) native() bool { return s.Run != runDocker }
 
-// hostBase is the host port of slot 0.
+// ported reports whether the configuration gives the service a port of its own.
+func (s Service) ported() bool { return s.BasePort != 0 }
+
+// hostBase is the host port of slot 0, 0 if the service has none.
 func (s Service) hostBase() int {
 	if s.HostPort != 0 {
 		return s.HostPort
@@ -87,9 +94,10 @@ func (s Service) extraName(j int) string {
 }
 
 // publishes reports whether the service's own port is published: not when only
-// others are, see PublishPrimary. A native service has its port in any case.
+// others are, see PublishPrimary. A native service has its port in any case, and of
+// one without a base_port it is the compose file that says so.
 func (s Service) publishes() bool {
-	if s.native() {
+	if s.native() || !s.ported() {
 		return true
 	}
 	if s.PublishPrimary != nil {

@@ -114,7 +114,7 @@ func (o observer) native(spec Service) ServiceStatus {
 		find := func() ([]proc.ID, error) { return members, nil }
 		strangers, _ = proc.Strangers(listeners, find, fact.ID, marks(o.s, step)...)
 	}
-	if !slices.Contains(v.Listening, v.Port) {
+	if v.Port != 0 && !slices.Contains(v.Listening, v.Port) {
 		v.ActualPort = o.elsewhere(spec, v.Listening)
 	}
 	o.judge(&v, spec, strangers, known)

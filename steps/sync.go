@@ -43,7 +43,11 @@ func Discover(cfg Config, worktree string) (found []Discovered, missing []string
 	}
 	taken := map[int]bool{}
 	for _, service := range cfg.mostWordsFirst() {
-		one, port := service.choose(there, taken)
+		var one candidate
+		port := 0
+		if service.ported() { // who listens nowhere cannot be told from another of its kind
+			one, port = service.choose(there, taken)
+		}
 		if port == 0 {
 			missing = append(missing, service.Name)
 			continue

@@ -147,13 +147,15 @@ const templateCompose = `
 const templateServices = `
 # What runs, or only needs a port:
 #   name             the service; with run = "docker" its name in the compose file
-#   base_port        where its ports count from
+#   base_port        where its ports count from; without it a native service, such as
+#                    a worker, has no port, and one in docker what its file publishes
 #   run              native (the default) or docker
 #   command          what sh runs in the worktree; without it there is only a port
 #   port_env         further variables with the port, a string or an array
 #   extra_ports      further ports: { base_port, port_env, container_port }
 #   ready            when it is up: http (a path or URL), tcp = true, log (a regular
-#                    expression), command, and timeout; by default its port answers
+#                    expression), command, and timeout; by default its port answers,
+#                    and without a port it must run for a moment
 #   host_port        where host ports count from, when not base_port (docker)
 #   publish_primary  whether base_port is published (docker)
 #   compose          the compose file that it is in, when not compose.file: each such

@@ -234,7 +234,9 @@ func (v validator) env() {
 func (v validator) pretended() session.Session {
 	s := session.Session{Mode: v.Mode, Ports: map[string]int{}}
 	for _, service := range slices.Concat(v.natives(), v.Services) {
-		s.Ports[service.Name] = service.hostBase()
+		if service.ported() {
+			s.Ports[service.Name] = service.hostBase()
+		}
 		for i := range service.ExtraPorts {
 			s.Ports[service.extraName(i)] = service.ExtraPorts[i].BasePort
 		}

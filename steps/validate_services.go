@@ -48,10 +48,10 @@ func (v validator) runs(at string, s Service) {
 
 // ports checks the numbers and the variables of a service's ports.
 func (v validator) ports(at string, i int, s Service) {
-	if s.BasePort == 0 && !v.Has(at+"base_port") {
-		v.sayf(at+"base_port", "service %s needs a base_port", s.Name)
-	} else {
+	if s.ported() || v.Has(at+"base_port") {
 		v.say(at+"base_port", beyond("base_port", s.BasePort, 1, port.Max))
+	} else {
+		v.portless(at, s)
 	}
 	v.say(at+"host_port", beyond("host_port", s.HostPort, 0, port.Max))
 	v.variables(at+"port_env", s.PortEnv)
@@ -68,6 +68,25 @@ func (v validator) ports(at string, i int, s Service) {
 			leases[name] = true
 		}
 	}
+}
+
+// portless checks a service without a base_port: it must be something without, and say
+// nothing of a port that it has not got.
+func (v validator) portless(at string, s Service) {
+	if s.native() && s.Command == "" && len(s.ExtraPorts) == 0 {
+		v.sayf(at+"base_port", "service %s has neither a command nor a base_port: give it a command to run, or a base_port if it is only to have a port", s.Name)
+		return
+	}
+	needs := func(wrong bool, key, why string) {
+		if wrong {
+			v.sayf(at+key, "%s of service %s needs a base_port: %s", key, s.Name, why)
+		}
+	}
+	needs(s.HostPort > 0, "host_port", "it says where that is published")
+	needs(!s.native() && s.PublishPrimary != nil, "publish_primary", "it says whether that is published")
+	needs(s.native() && len(s.PortEnv) > 0, "port_env", "there is no port to put into it")
+	needs(s.native() && s.Ready.TCP, "ready.tcp", "there is no port that could answer")
+	needs(s.native() && strings.HasPrefix(s.Ready.HTTP, "/"), "ready.http", "a path is one at that port; or give it a whole URL")
 }
 
 // variables checks the names of variables.

@@ -31,10 +31,10 @@ func (c Config) Warnings() []string {
 			setters[name] = s.Name
 		}
 		native := s.native()
-		add(s.hostBase() >= low && s.hostBase() <= high,
+		add(s.ported() && s.hostBase() >= low && s.hostBase() <= high,
 			"port %d of service %s is one of those that the system gives to outgoing connections (%d to %d): one may take it before the service does, so choose a lower base_port",
 			s.hostBase(), s.Name, low, high)
-		add(s.publishes() && s.hostBase() < 1024, "port %d of service %s is one that only root may listen to", s.hostBase(), s.Name)
+		add(s.ported() && s.publishes() && s.hostBase() < 1024, "port %d of service %s is one that only root may listen to", s.hostBase(), s.Name)
 		add(s.DebugPort != 0, "debug_port of service %s is now an entry of extra_ports", s.Name)
 		add(native && s.Command == "", "service %s has no command: it gets a port, and nothing is started", s.Name)
 		add(native && s.Command == "" && s.Ready != Ready{}, "ready of service %s is ignored: nothing is started", s.Name)

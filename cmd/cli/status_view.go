@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ecluse/cmd/display"
@@ -104,7 +105,7 @@ func (l seen) serviceView(s steps.ServiceStatus) serviceView {
 	if s.Native && s.Managed && steps.TmuxName(l.Session) != "" {
 		v.TmuxWindow = known(s.Name)
 	}
-	v.PortMismatch = s.Managed && len(s.Listening) > 0 && !slices.Contains(s.Listening, s.Port)
+	v.PortMismatch = s.Managed && s.Port != 0 && len(s.Listening) > 0 && !slices.Contains(s.Listening, s.Port)
 	if c := s.Conflict; c != nil {
 		v.ConflictingSlot = &conflictView{c.Slot, known(c.Session)}
 	}
@@ -128,11 +129,12 @@ func (a *app) writeStatus(l seen) error {
 	for _, line := range [][2]string{
 		{"Slug", l.Slug}, {"State", state}, {"Slot", strconv.Itoa(l.Slot)}, {"Branch", l.Branch}, {"Worktree", l.Worktree},
 		{"Tmux", steps.TmuxName(l.Session)},
+		{"Failure", v.failure()}, {"Log", v.log()},
 	} {
 		if line[1] == "" {
 			continue
 		}
-		if err := a.print("%9s  %s\n", line[0], line[1]); err != nil {
+		if err := a.print("%9s  %s\n", line[0], strings.ReplaceAll(line[1], "\n", "\n           ")); err != nil {
 			return err
 		}
 	}
@@ -151,6 +153,22 @@ func (a *app) writeStatus(l seen) error {
 		}
 	}
 	return a.writeDrift(l)
+}
+
+// failure says why a session failed: "hook:post_up: exit status 1".
+func (v sessionView) failure() string {
+	if v.Error == nil {
+		return ""
+	}
+	return strings.Trim(v.failed+": "+v.Error.Message, ": ")
+}
+
+// log is where the step wrote to that a session failed at.
+func (v sessionView) log() string {
+	if v.Error == nil {
+		return ""
+	}
+	return v.Error.Log
 }
 
 // writeDrift says in words what is wrong with services and steps.
