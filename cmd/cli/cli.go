@@ -54,11 +54,14 @@ func (a *app) fail(err error) int {
 	}
 	s := a.complain(err)
 	if a.json {
-		_ = writeJSON(a.Stdout, struct {
-			Error shown `json:"error"`
-		}{s})
+		_ = writeJSON(a.Stdout, errorResult{s})
 	}
 	return k.status
+}
+
+// errorResult is the error document of --json.
+type errorResult struct {
+	Error shown `json:"error"`
 }
 
 // complain says on stderr what is wrong, where to look and what to do next.
@@ -68,8 +71,8 @@ func (a *app) complain(err error) shown {
 	if s.Log != "" {
 		fmt.Fprintf(a.Stderr, "log: %s\n", s.Log)
 	}
-	if s.Hint != "" {
-		fmt.Fprintf(a.Stderr, "hint: %s\n", s.Hint)
+	for _, hint := range s.all() {
+		fmt.Fprintf(a.Stderr, "hint: %s\n", hint)
 	}
 	return s
 }

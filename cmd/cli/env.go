@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ecluse/fsm"
+	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
 )
@@ -75,6 +78,22 @@ func (a *app) active(args []string) (session.Session, error) {
 	return status.Session, notActive(status)
 }
 
+// entered is the session that a verb goes into: one that is up, or failed and still has
+// its worktree, where the reason is looked for. That it failed is warned of.
+func (a *app) entered(args []string) (session.Session, error) {
+	s, err := a.active(args)
+	if err == nil || s.State != fsm.Failed || !exists(s.Worktree) {
+		return s, err
+	}
+	why := ""
+	if f := s.Failure; f != nil {
+		first, _, _ := strings.Cut(f.Message, "\n")
+		why = ": " + strings.Trim(f.Title(s.Plan)+": "+first, ": ")
+	}
+	a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: fmt.Sprintf("session %s is failed%s", s.Slug, why)})
+	return s, nil
+}
+
 // stateError is a session that is not in the state that a verb needs.
 type stateError struct {
 	text string
@@ -95,7 +114,7 @@ func notActive(st session.Status) error {
 	case st.Interrupted:
 		return hinted{stateError{fmt.Sprintf("session %s is %s and was cut off", s.Slug, s.State), session.ErrInterrupted}, "ecluse recover " + s.Slug}
 	case s.State == fsm.Failed:
-		return hinted{stateError{fmt.Sprintf("session %s is failed; `ecluse down %s` takes it down", s.Slug, s.Slug), session.ErrFailed}, "ecluse up " + s.Slug}
+		return advised{stateError{fmt.Sprintf("session %s is failed", s.Slug), session.ErrFailed}, failedHints(s)}
 	default:
 		return hinted{noError{fmt.Errorf("session %s is %s", s.Slug, s.State)}, "ecluse up " + s.Slug}
 	}

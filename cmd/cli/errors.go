@@ -56,6 +56,14 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
+// advised is an error with several commands that help, the first one first.
+type advised struct {
+	error
+	hints []string
+}
+
+func (e advised) Unwrap() error { return e.error }
+
 // noError makes a command answer no without an error of its own.
 type noError struct{ error }
 
@@ -143,9 +151,11 @@ func signalOf(err error) syscall.Signal {
 
 // shown is an error as people and programs see it.
 type shown struct {
-	Code    string           `json:"code"`
-	Message string           `json:"message"`
-	Hint    string           `json:"hint,omitempty"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	// Hints are all commands that help, where there are several; Hint is the first.
+	Hints   []string         `json:"hints,omitempty"`
 	Step    string           `json:"step,omitempty"`
 	Log     string           `json:"log,omitempty"`
 	Session string           `json:"session,omitempty"`
@@ -156,7 +166,7 @@ type shown struct {
 
 // show describes an error. logs finds the log of a step.
 func show(err error, k kind, logs func(*session.RunError) string) shown {
-	s := shown{Code: k.code, Message: err.Error(), Hint: hint(err, k)}
+	s := shown{Code: k.code, Message: err.Error()}
 	var run *session.RunError
 	if errors.As(err, &run) {
 		s.Session, s.State, s.Step, s.Left = run.Key.Slug, string(run.State), run.Failure.Step, run.Left
@@ -168,10 +178,67 @@ func show(err error, k kind, logs func(*session.RunError) string) shown {
 	if errors.As(err, &cfg) {
 		s.Problem = cfg.Problems
 	}
+	s.advise(hints(err, k))
 	return s
 }
 
-// hint is a command that helps, empty when the message says all there is.
+// advise sets the commands that help. The log of a session that failed, or is gone, can
+// be read with one, too.
+func (s *shown) advise(list []string) {
+	if s.Log != "" && s.Code != "interrupted" && s.Code != "signal" {
+		list = append(list, "ecluse logs "+s.Session)
+	}
+	if len(list) > 0 {
+		s.Hint = list[0]
+	}
+	if len(list) > 1 {
+		s.Hints = list
+	}
+}
+
+// all are the commands that help.
+func (s shown) all() []string {
+	if s.Hint != "" && s.Hints == nil {
+		return []string{s.Hint}
+	}
+	return s.Hints
+}
+
+// hints are commands that help, none when the message says all there is.
+func hints(err error, k kind) []string {
+	var several advised
+	if errors.As(err, &several) {
+		return several.hints
+	}
+	var run *session.RunError
+	if errors.Is(err, session.ErrFailed) && errors.As(err, &run) {
+		left := run.Session
+		left.Key = run.Key
+		return failedHints(left)
+	}
+	if one := hint(err, k); one != "" {
+		return []string{one}
+	}
+	return nil
+}
+
+// failedHints are what can be done about a session that failed: of one that was on its
+// way up it is to go on, or to give up. A repair that failed left what worked before.
+func failedHints(s session.Session) []string {
+	up, down := "ecluse up "+s.Slug, "ecluse down "+s.Slug
+	switch {
+	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "":
+		return []string{down}
+	case s.Settled:
+		return []string{up}
+	case s.Failure != nil && s.Failure.Code == session.CodeParked:
+		return []string{down}
+	default:
+		return []string{up, down}
+	}
+}
+
+// hint is a command that helps, empty when there is none.
 func hint(err error, k kind) string {
 	var with hinted
 	if errors.As(err, &with) {
@@ -190,10 +257,6 @@ func hint(err error, k kind) string {
 		return ""
 	case errors.Is(err, session.ErrInterrupted):
 		return "ecluse recover " + run.Key.Slug
-	case errors.Is(err, session.ErrFailed) && run.Session.Settled && run.Verb != session.VerbDown:
-		return "ecluse up " + run.Key.Slug // a repair: what worked still does
-	case errors.Is(err, session.ErrFailed):
-		return "ecluse down " + run.Key.Slug
 	}
 	return ""
 }

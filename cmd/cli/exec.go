@@ -37,7 +37,11 @@ the session's services see: the ports, [env], and the files .env, .env.local and
 .env.ecluse. Without SLUG it is the session whose worktree you are in.
 
 ecluse becomes the command: the terminal, signals and the exit status are the
-command's own. It is 126 or 127 if the command cannot be run, as in a shell.`,
+command's own. It is 126 or 127 if the command cannot be run, as in a shell.
+
+A session that failed will do, with a warning, as long as its worktree is there.
+One that is stopped is refused (1), and so is one that somebody works on (5) or
+that was interrupted (8).`,
 		Example: `  ecluse exec feat-x -- npm test
   ecluse exec -- sh -c 'psql "$DATABASE_URL"'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +49,7 @@ command's own. It is 126 or 127 if the command cannot be run, as in a shell.`,
 			if dash < 0 || dash > 1 || len(args) == dash {
 				return hinted{usagef("put the command behind --, and at most one slug before it"), "ecluse exec [SLUG] -- COMMAND"}
 			}
-			s, err := a.active(args[:dash])
+			s, err := a.entered(args[:dash])
 			if err != nil {
 				return err
 			}

@@ -22,12 +22,16 @@ environment that the session's services see. The exit status is the shell's.
 Without SLUG it is the session whose worktree you are in.
 
 In a terminal, and with a session whose services run in tmux, show its tmux
-instead: a window for each service, and one with a shell.`,
+instead: a window for each service, and one with a shell.
+
+A session that failed will do, with a warning, as long as its worktree is there.
+One that is stopped is refused (1), and so is one that somebody works on (5) or
+that was interrupted (8).`,
 		Example: `  ecluse shell feat-x
   echo 'npm test' | ecluse shell feat-x`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.active(args)
+			s, err := a.entered(args)
 			if err != nil {
 				return err
 			}

@@ -115,11 +115,12 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 	}
 	if f := s.Failure; f != nil && s.State == fsm.Failed {
 		v.Error = &shown{Code: f.Code, Message: f.Message, Step: f.Step, Session: s.Slug, State: string(s.State),
-			Left: s.Progress.Remaining(s.Plan), Hint: "ecluse down " + s.Slug}
+			Left: s.Progress.Remaining(s.Plan)}
 		v.failed = f.Title(s.Plan)
 		if f.Step != "" {
 			v.Error.Log = a.logOf(&session.RunError{Session: s, Failure: *f})
 		}
+		v.Error.advise(failedHints(s))
 	}
 	return v
 }
