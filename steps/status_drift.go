@@ -23,7 +23,8 @@ const driftLimit = 30 * time.Second
 // Drift asks every done step of a session whether its effect is still there, whole
 // and the session's own: what `up` would mend. It changes nothing, but a service with
 // ready.command is asked by it. What was seen of the services is taken for granted,
-// and completed: one that runs and is not ready is not healthy.
+// and completed: one that runs and is not ready is not healthy. If the worktree is gone,
+// only that is told.
 func (k Kit) Drift(ctx context.Context, s session.Session, services []ServiceStatus) []Drift {
 	ctx, cancel := context.WithTimeoutCause(ctx, driftLimit, fmt.Errorf("no answer within %s", driftLimit))
 	defer cancel()
@@ -35,6 +36,9 @@ func (k Kit) Drift(ctx context.Context, s session.Session, services []ServiceSta
 		}
 		return k.Build(onlooker{s}, spec)
 	})
+	if err := lost[worktreeStep]; err != nil && gone(s.Worktree) {
+		return []Drift{{worktreeStep, err.Error()}} // what else is amiss follows from it
+	}
 	var list []Drift
 	for _, spec := range s.Plan.Steps {
 		if err := lost[spec.Name]; err != nil {

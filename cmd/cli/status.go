@@ -15,7 +15,10 @@ import (
 )
 
 // statusInterval is how often status --wait looks.
-const statusInterval = 250 * time.Millisecond
+const (
+	statusInterval = 250 * time.Millisecond
+	driftInterval  = time.Second
+)
 
 func newStatus(a *app) *cobra.Command {
 	var wait time.Duration
@@ -25,9 +28,10 @@ func newStatus(a *app) *cobra.Command {
 whether each step's effect is still what it was when it was done (drift: what up
 would mend). Nothing is changed. A service with ready.command is asked by it.
 
-Exit status 0: the session is active, and every service that ecluse manages is
-healthy. 1: one is not, or the session is stopped. 5: somebody works on it. 7: it
-failed. 8: it was interrupted. Also then what is there of it is shown.`,
+Exit status 0: the session is active, every service that ecluse manages is healthy
+(all_healthy in the JSON), and every step is as it should be. 1: one is not, or the
+session is stopped. 5: somebody works on it. 7: it failed; then the failure is shown.
+8: it was interrupted. Also then what is there of it is shown.`,
 		Example: `  ecluse status feat-x
   ecluse status --wait 2m --quiet && npm run e2e
   ecluse status --json | jq '.services[] | select(.healthy | not)'`,
@@ -39,7 +43,7 @@ failed. 8: it was interrupted. Also then what is there of it is shown.`,
 			return a.status(cmd.Context(), args, wait)
 		},
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to `DURATION` until it is healthy")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to `DURATION` until the exit status is 0")
 	return cmd
 }
 
@@ -54,6 +58,9 @@ type seen struct {
 func (l seen) healthy() bool {
 	return l.State == fsm.Active && len(l.unhealthy()) == 0
 }
+
+// well reports whether nothing of it is to be mended.
+func (l seen) well() bool { return l.healthy() && len(l.drift) == 0 }
 
 // unhealthy are the services that should be well and are not.
 func (l seen) unhealthy() []steps.ServiceStatus {
@@ -80,15 +87,19 @@ func (a *app) status(ctx context.Context, args []string, wait time.Duration) err
 		}
 		// Nobody works on it: it will not get healthy by itself.
 		idle := l.State != fsm.Active && l.Owner == nil
-		if l.healthy() || last || idle {
+		if l.well() || last || idle {
 			return a.showStatus(l)
 		}
 		if text := waitsFor(l); text != told && !a.quiet {
 			fmt.Fprintf(a.Stderr, "waiting: %s\n", text)
 			told = text
 		}
+		pause := statusInterval
+		if len(l.drift) > 0 {
+			pause = driftInterval // to look at every step takes more
+		}
 		select {
-		case <-time.After(statusInterval):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -148,6 +159,11 @@ func waitsFor(l seen) string {
 	for _, v := range l.unhealthy() {
 		parts = append(parts, v.Name+" is "+v.State)
 	}
+	if len(parts) == 0 {
+		for _, d := range l.drift {
+			parts = append(parts, "step "+d.Step+" is not as it was")
+		}
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -165,13 +181,16 @@ func (a *app) showStatus(l seen) error {
 	case err != nil:
 		return err
 	case state != nil:
+		if failure := a.view(l.Status, time.Now()).Error; failure != nil {
+			state = advised{state, failure.all()}
+		}
 		a.complain(state)
 		return silentError{state}
-	case len(l.unhealthy()) > 0:
+	case !l.well():
 		if !a.quiet && !a.json {
 			a.hintStatus(l)
 		}
-		return silentError{noError{errors.New("a service is not healthy")}}
+		return silentError{noError{errors.New("the session is not as it should be")}}
 	}
 	return nil
 }
@@ -179,11 +198,12 @@ func (a *app) showStatus(l seen) error {
 // hintStatus says on stderr what can be done.
 func (a *app) hintStatus(l seen) {
 	bad := l.unhealthy()
-	noun := "services are"
-	if len(bad) == 1 {
-		noun = "service is"
+	switch {
+	case len(bad) == 0:
+		fmt.Fprintf(a.Stderr, "ecluse: %s not as when it was done\n", counted(len(l.drift), "step is", "steps are"))
+	default:
+		fmt.Fprintf(a.Stderr, "ecluse: %s not healthy\n", counted(len(bad), "service is", "services are"))
 	}
-	fmt.Fprintf(a.Stderr, "ecluse: %d %s not healthy\n", len(bad), noun)
 	wrong := 0
 	for _, v := range bad {
 		if text := portHint(l.Session, v); text != "" {
@@ -191,9 +211,17 @@ func (a *app) hintStatus(l seen) {
 			wrong++
 		}
 	}
-	if wrong < len(bad) {
+	if wrong < len(bad) || len(bad) == 0 {
 		fmt.Fprintf(a.Stderr, "hint: ecluse up %s\n", l.Slug)
 	}
+}
+
+// counted is "1 service is" or "2 services are".
+func counted(n int, one, several string) string {
+	if n == 1 {
+		several = one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 // portHint says what to do about a service at a wrong port; empty if it is at its own.
