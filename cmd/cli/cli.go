@@ -77,6 +77,13 @@ func (a *app) complain(err error) shown {
 	return s
 }
 
+// remark says on stderr what is no error, and what can be done.
+func (a *app) remark(text, hint string) {
+	if !a.quiet {
+		fmt.Fprintf(a.Stderr, "ecluse: %s\nhint: %s\n", text, hint)
+	}
+}
+
 // print writes a result for people.
 func (a *app) print(format string, args ...any) error {
 	if _, err := fmt.Fprintf(a.Stdout, format, args...); err != nil {

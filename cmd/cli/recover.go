@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/fsm"
 	"ecluse/saga/session"
+	"ecluse/steps"
 )
 
 // recoverOptions are the flags of recover.
@@ -49,6 +51,8 @@ type recovered struct {
 	Error *shown `json:"error"`
 
 	err error
+	// epoch at which it was found.
+	epoch uint64
 }
 
 func (a *app) recover(o recoverOptions, args []string) error {
@@ -86,7 +90,33 @@ func (a *app) recover(o recoverOptions, args []string) error {
 			return err
 		}
 	}
-	return a.showRecovered(o, results)
+	if err := a.showRecovered(o, results); err != nil {
+		return err
+	}
+	return a.hintRepair(o, args, chosen)
+}
+
+// hintRepair tells of active sessions whose services have died: recover leaves those
+// alone unless it is asked to mend them.
+func (a *app) hintRepair(o recoverOptions, args []string, chosen []session.Session) error {
+	var dead []string
+	for _, s := range chosen {
+		if s.State == fsm.Active && len(steps.Dead(s)) > 0 {
+			dead = append(dead, s.Slug)
+		}
+	}
+	if o.repair || len(dead) == 0 {
+		return nil
+	}
+	hint := "ecluse recover --repair"
+	if o.all {
+		hint += " --all"
+	}
+	for _, arg := range args {
+		hint += " " + arg
+	}
+	a.remark("services of "+strings.Join(dead, ", ")+" have died", hint)
+	return nil
 }
 
 func (o recoverOptions) mode() session.Mode {
@@ -149,7 +179,7 @@ func plan(m *session.Manager, req session.RecoverRequest, s session.Session, nam
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, false // it went while we looked
 	}
-	r := &recovered{Repo: s.Repo, Slug: s.Slug, From: string(status.State), State: string(status.State), Does: "nothing", err: err}
+	r := &recovered{Repo: s.Repo, Slug: s.Slug, From: string(status.State), State: string(status.State), Does: nothing, err: err, epoch: status.Epoch}
 	if err != nil {
 		return r, false
 	}
@@ -186,6 +216,9 @@ func plan(m *session.Manager, req session.RecoverRequest, s session.Session, nam
 	return r, true
 }
 
+// nothing is what is done to a session that is as it should be.
+const nothing = "nothing"
+
 // ways says what a claim comes to.
 var ways = map[session.EventKind]string{
 	session.ClaimUp: "bring it up", session.ClaimResume: "finish bringing it up",
@@ -221,7 +254,10 @@ func (a *app) recoverAll(work []session.RecoverRequest, results []*recovered) er
 			wg.Go(func() {
 				s, err := m.Recover(stops, req)
 				r.err, r.Done = err, err == nil
-				if r.Done {
+				switch {
+				case r.Done && s.State == fsm.Active && s.Epoch == r.epoch:
+					r.Does = nothing
+				case r.Done:
 					r.Does = done(s.State)
 				}
 				if s.State != "" {
@@ -242,6 +278,9 @@ func (a *app) showRecovered(o recoverOptions, results []*recovered) error {
 	table := a.table(display.Column{Head: "SLUG"}, display.Column{Head: "WAS"}, display.Column{Head: "IS"}, display.Column{Head: "RESULT"})
 	for _, r := range results {
 		note := r.Does
+		if note == nothing {
+			note = "nothing to do"
+		}
 		if r.err != nil {
 			if a.stops != nil {
 				r.err = a.stops.explain(r.err)
