@@ -69,14 +69,10 @@ func planCompose(p *planner) {
 	if !p.cfg.containers() {
 		return
 	}
-	what := "all services"
-	if p.cfg.Mode == ModeHybrid {
-		what = "data services"
-	}
 	var specs []saga.Spec
 	for _, g := range p.cfg.groups() {
 		specs = append(specs, saga.Spec{
-			Name: g.Step, Kind: composeStep, Cause: what + " of " + g.String(),
+			Name: g.Step, Kind: composeStep, Cause: p.cfg.part(g) + " of " + g.String(),
 			Does:    "docker compose up in a project of the session's own, wait until healthy",
 			Reverts: "remove containers, networks and built images by label, verify that none is left",
 			Policy: saga.Policy{

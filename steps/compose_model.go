@@ -68,6 +68,7 @@ func (t *Target) selected(g composeGroup, model *docker.Model) (*docker.Model, e
 	if err != nil {
 		return nil, err
 	}
+	whole := model
 	if model, err = model.Select(selection); err != nil {
 		return nil, err
 	}
@@ -77,7 +78,11 @@ func (t *Target) selected(g composeGroup, model *docker.Model) (*docker.Model, e
 		}
 	}
 	g.doubts(model)
-	return model, nil
+	warning, err := cfg.leftOut(g, whole)
+	if warning != "" {
+		model.Warn("%s", warning)
+	}
+	return model, err
 }
 
 // composeVars are what variables in a compose file may refer to. Before all ports are

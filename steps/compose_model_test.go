@@ -143,3 +143,55 @@ func TestDoubtfulBasePort(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftOut: once a service of a file is named, those that are not do not start, and
+// that is said: not of what runs natively, of what starts as a dependency, or of what
+// was chosen away.
+func TestLeftOut(t *testing.T) {
+	files := map[string]string{"compose.yaml": `services:
+  db: {image: none}
+  web: {image: none, depends_on: [cache]}
+  cache: {image: none}
+  worker: {image: none}
+  mailer: {image: none, profiles: [mail]}
+  app: {image: none, labels: {ecluse.role: app}}
+`}
+	named := func(names ...string) (list []Service) {
+		for _, name := range names {
+			list = append(list, Service{Name: name, Run: runDocker})
+		}
+		return list
+	}
+	for name, test := range map[string]struct {
+		mode     string
+		services []Service
+		profiles []string
+		choice   Choice
+		want     []string // in the warning; none means that there is none
+		part     string   // in the plan
+	}{
+		"none named":         {ModeHybrid, nil, nil, Choice{}, nil, "data services"},
+		"in containers":      {ModeContainer, named("db"), nil, Choice{}, nil, "all services"},
+		"one named":          {ModeHybrid, named("db"), nil, Choice{}, []string{"cache, web, worker are in compose.yaml"}, "db"},
+		"with a dependency":  {ModeHybrid, named("db", "web"), nil, Choice{}, []string{"worker is in compose.yaml"}, "db, web"},
+		"of a profile":       {ModeHybrid, named("db", "web", "worker"), []string{"mail"}, Choice{}, []string{"mailer is in"}, "db, web, worker"},
+		"not of the profile": {ModeHybrid, named("db", "web", "worker"), nil, Choice{}, nil, "db, web, worker"},
+		"native":             {ModeHybrid, append(named("db", "web"), Service{Name: "worker", Command: "x"}), nil, Choice{}, nil, "db, web"},
+		"chosen":             {ModeHybrid, named("db", "web"), nil, Choice{Only: []string{"worker", "db"}}, nil, "data services"},
+		"chosen away":        {ModeHybrid, named("db", "web"), nil, Choice{Skip: []string{"web"}}, []string{"worker is in"}, "db"},
+	} {
+		cfg := composeConfig(test.mode)
+		cfg.Services, cfg.Choice, cfg.Compose.Profiles = test.services, test.choice, test.profiles
+		models, err := modelsOf(t, cfg, files)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := strings.Join(slices.DeleteFunc(models[0].Warnings, func(w string) bool { return !strings.Contains(w, "not started") }), "; ")
+		if len(test.want) == 0 && got != "" || !containsAll(got, test.want) {
+			t.Errorf("%s: the warning is %q", name, got)
+		}
+		if part := cfg.part(cfg.groups()[0]); part != test.part {
+			t.Errorf("%s: the plan names %q", name, part)
+		}
+	}
+}

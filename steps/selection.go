@@ -3,9 +3,11 @@ package steps
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"ecluse/saga/session"
 	"ecluse/steps/docker"
 )
 
@@ -38,6 +40,70 @@ func (c Config) dockerPart(g composeGroup, model *docker.Model) (docker.Selectio
 	default:
 		return docker.Selection{Without: model.Labelled(c.AppLabel, c.AppLabelValue)}, nil
 	}
+}
+
+// part says which services of a group run in Docker, by their names where these are
+// known before the compose files are.
+func (c Config) part(g composeGroup) string {
+	if c.Mode != ModeHybrid {
+		return "all services"
+	}
+	var names []string
+	for _, s := range g.Services {
+		if c.Choice.runs(s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	unknown := slices.ContainsFunc(c.Choice.Only, func(name string) bool {
+		return !slices.ContainsFunc(c.Services, func(s Service) bool { return s.Name == name })
+	})
+	if len(names) == 0 || unknown {
+		return "data services"
+	}
+	return strings.Join(names, ", ")
+}
+
+// leftOut warns of services of a group that nobody would miss before they are needed:
+// once the configuration names one that runs in Docker, only those that it names do, and
+// what they depend on. What runs natively, or was chosen away, is not missed.
+func (c Config) leftOut(g composeGroup, whole *docker.Model) (warning string, err error) {
+	all, err := c.dockerPart(g, whole)
+	if err != nil || len(all.Only) == 0 {
+		return "", err
+	}
+	started, err := whole.Select(all)
+	if err != nil {
+		return "", err
+	}
+	known := slices.Concat(started.Services(), whole.Labelled(c.AppLabel, c.AppLabelValue), c.Choice.names())
+	missed := slices.DeleteFunc(whole.Services(), func(name string) bool { return slices.Contains(known, name) || c.native(name) })
+	if len(missed) == 0 {
+		return "", nil
+	}
+	are, them := "are", "them"
+	if len(missed) == 1 {
+		are, them = "is", "it"
+	}
+	return fmt.Sprintf("%s %s in %s and not started, because [[services]] names others with run = \"docker\": name %s, too, or give what runs natively the label %s=%s",
+		strings.Join(missed, ", "), are, strings.Join(whole.Names(), " with "), them, c.AppLabel, c.AppLabelValue), nil
+}
+
+// LeftOut lists the warnings of services in the compose files in dir that a session
+// would leave out, as far as these can be read.
+func LeftOut(ctx context.Context, cfg Config, dir string) []string {
+	s := session.Session{Worktree: dir, Root: filepath.Clean(dir), Mode: cfg.Mode}
+	t := &Target{Handle: onlooker{s}, Config: cfg}
+	var list []string
+	for _, g := range cfg.groups() {
+		whole, err := t.load(ctx, g, true)
+		if err != nil {
+			continue
+		}
+		if warning, err := cfg.leftOut(g, whole); err == nil && warning != "" {
+			list = append(list, warning)
+		}
+	}
+	return list
 }
 
 // chosenOf is what was chosen of the part that runs in Docker. A service that the

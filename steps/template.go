@@ -149,7 +149,8 @@ const templateServices = `
 #   name             the service; with run = "docker" its name in the compose file
 #   base_port        where its ports count from; without it a native service, such as
 #                    a worker, has no port, and one in docker what its file publishes
-#   run              native (the default) or docker
+#   run              native (the default) or docker; in hybrid mode one with docker
+#                    means that only those start in Docker, so name all
 #   command          what sh runs in the worktree; without it there is only a port
 #   port_env         further variables with the port, a string or an array
 #   extra_ports      further ports: { base_port, port_env, container_port }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
 	"ecluse/steps/git"
@@ -29,6 +31,13 @@ func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t u
 	}
 	if err != nil {
 		return err
+	}
+	dir := s.Worktree
+	if !exists(dir) { // it will have what the branch has, which is mostly the same
+		dir = repo.Root
+	}
+	for _, warning := range steps.LeftOut(ctx, cfg, dir) {
+		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: warning})
 	}
 	return a.printPlan(s)
 }
