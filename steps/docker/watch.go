@@ -182,7 +182,8 @@ func (w *watch) running(s Service, c container, now time.Time) condition {
 // started tells the times apart that a container was started.
 func (c container) started() string { return c.ID + c.State.StartedAt.String() }
 
-// ended judges a container that has ended and is not started again.
+// ended judges a container that has ended and is not started again. What its health
+// check said while it ran explains nothing.
 func ended(s Service, c container) condition {
 	state := fmt.Sprintf("exited with status %d", c.State.ExitCode)
 	if c.State.OOMKilled {
@@ -199,11 +200,11 @@ func ended(s Service, c container) condition {
 	case again:
 		return condition{state: state}
 	default:
-		return condition{state: state, failed: true, probe: probe(c)}
+		return condition{state: state, failed: true}
 	}
 }
 
-// probe is what the last health check said.
+// probe is what the last health check of a container that runs said.
 func probe(c container) string {
 	if c.State.Health == nil || len(c.State.Health.Log) == 0 {
 		return ""

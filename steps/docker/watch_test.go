@@ -82,6 +82,26 @@ func TestJudge(t *testing.T) {
 }
 
 // TestNotYet: what counts only later.
+// What a health check said while a container ran is not said of one that has ended.
+func TestHealthOfTheEnded(t *testing.T) {
+	said := func(c *container) {
+		c.State.Health = &health{Status: "unhealthy"}
+		c.State.Health.Log = append(c.State.Health.Log, struct {
+			ExitCode int
+			Output   string
+		}{0, "PONG"})
+	}
+	for status, want := range map[string]bool{"running": true, "exited": false} {
+		w := newWatch(UpOptions{Services: []Service{{Name: "s", Replicas: 1, Serves: true}}, Session: "x"}, nil)
+		w.upEnded = true
+		err, _ := w.look([]container{one(status, said)}, time.Unix(0, 0))
+		var failed *ServiceError
+		if !errors.As(err, &failed) || (failed.Probe != "") != want {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+}
+
 func TestNotYet(t *testing.T) {
 	now := time.Now()
 	o := UpOptions{Session: "x", Services: []Service{{Name: "s", Replicas: 1}}, Timeout: time.Minute}
