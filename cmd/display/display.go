@@ -149,7 +149,7 @@ func newRenderer(mode Mode, o Options) renderer {
 			mode = TTY
 		}
 	}
-	l := lines{style: style{o.Color}, sessions: o.Sessions, log: o.Log, verbose: o.Verbose}
+	l := lines{style: style{o.Color}, sessions: o.Sessions, log: o.Log, verbose: o.Verbose, failed: map[failing]string{}}
 	switch mode {
 	case JSON:
 		return jsonLines{log: o.Log}

@@ -94,6 +94,23 @@ warning: compose: port 5432 moved
 	}
 }
 
+// A retry that fails just as the attempt before says so in a line.
+func TestTheSameFailureAgain(t *testing.T) {
+	failed := func(step string, attempt int, err string) saga.Notice {
+		return saga.Notice{Session: "x", Step: step, Index: 1, Total: 2, Phase: saga.CompensationFailed, Attempt: attempt, Err: err}
+	}
+	got := show(t, Plain, Options{Log: logNamed}, []saga.Notice{
+		failed("database", 1, "no server\nDETAIL: timeout"), failed("database", 2, "no server\nDETAIL: timeout"), failed("database", 3, "no server\nDETAIL: timeout"),
+		failed("other", 1, "no server\nDETAIL: timeout"), failed("database", 4, "refused\nDETAIL: role"), failed("database", 5, "no server\nDETAIL: timeout"),
+	})
+	if have := strings.Count(got, "DETAIL"); have != 4 {
+		t.Errorf("details are shown %d times, want 4:\n%s", have, got)
+	}
+	if have := strings.Count(got, "✗ 1/2 database"); have != 5 {
+		t.Errorf("%d of 5 failures are shown:\n%s", have, got)
+	}
+}
+
 func TestSeveralSessionsAreNamed(t *testing.T) {
 	got := show(t, Plain, Options{Sessions: true}, transcript()[:4])
 	for line := range strings.Lines(got) {

@@ -9,12 +9,24 @@ import (
 	"ecluse/saga"
 )
 
+// mostAgain is how much of a failure is said again, in columns.
+const mostAgain = 60
+
 // lines writes notices as lines that stay.
 type lines struct {
 	style    style
 	sessions bool
 	verbose  bool
 	log      func(saga.Notice) string
+	// failed is what was last said of the failure of a step. Nil: it is said in
+	// full each time.
+	failed map[failing]string
+}
+
+// failing is one way of a step to fail.
+type failing struct {
+	repo, session, run, step string
+	phase                    saga.Phase
 }
 
 // label names what a notice is about: "feat-x 3/6 compose".
@@ -66,9 +78,17 @@ func attempt(n saga.Notice) string {
 	return fmt.Sprintf("(attempt %d)", n.Attempt)
 }
 
-// failure says why a step failed and where its output is.
+// failure says why a step failed and where its output is; in a few words if it is just
+// what the attempt before it failed with.
 func (l lines) failure(n saga.Notice) string {
 	text := clean(n.Err)
+	key := failing{n.Repo, n.Session, n.Run, n.Step, n.Phase}
+	if before, known := l.failed[key]; known && before == text {
+		return "again: " + truncate(oneLine(text), mostAgain)
+	}
+	if l.failed != nil {
+		l.failed[key] = text
+	}
 	if log := logOf(l.log, n); log != "" {
 		log = l.style.paint(Dim, "(log: "+log+")")
 		first, rest, more := strings.Cut(text, "\n")
