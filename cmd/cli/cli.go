@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"ecluse/saga/session"
 	"ecluse/steps"
 )
@@ -30,7 +32,7 @@ func (p Program) Main() int {
 	defer a.close()
 	root := newRoot(a)
 	root.SetArgs(p.Args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err != nil && !a.parsed {
 		err = usageError{err}
 		// What stands behind the mistake was not read.
@@ -40,7 +42,15 @@ func (p Program) Main() int {
 		return exitDone
 	}
 	a.close() // progress is closed before the error is shown
-	return a.fail(err)
+	return a.fail(helped(cmd, err))
+}
+
+// helped points from a mistake on the command line to the help of its verb.
+func helped(cmd *cobra.Command, err error) error {
+	if classify(err).code != "usage" || as[hinted](err) || as[advised](err) {
+		return err
+	}
+	return hinted{err, cmd.CommandPath() + " --help"}
 }
 
 // fail shows an error and returns its exit status.

@@ -48,7 +48,7 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 		return err
 	}
 	if len(entries) == 0 && filter.Slug != "" {
-		return hinted{stateError{"there never was a session " + filter.Slug, session.ErrNotFound}, "ecluse history"}
+		return notFound{filter.Slug}
 	}
 	if a.json {
 		if entries == nil {

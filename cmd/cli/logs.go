@@ -105,7 +105,7 @@ func (a *app) logSubject(ctx context.Context, args []string) (logSubject, string
 		return logSubject{Session: here, living: true}, args[0], nil
 	}
 	if errors.Is(err, session.ErrNotFound) {
-		return logSubject{}, "", hinted{stateError{"there never was a session " + s.Slug, session.ErrNotFound}, "ecluse history"}
+		return logSubject{}, "", notFound{s.Slug}
 	}
 	return logSubject{}, "", err
 }

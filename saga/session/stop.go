@@ -163,7 +163,7 @@ type notFoundError struct{ key Key }
 
 // Error says so.
 func (e *notFoundError) Error() string {
-	return fmt.Sprintf("there is no session %s; `ecluse ls` lists those that there are", e.key.Slug)
+	return fmt.Sprintf("there is no session %s", e.key.Slug)
 }
 
 // Unwrap returns [ErrNotFound].
