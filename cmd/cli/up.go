@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +18,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/config"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
 )
@@ -46,8 +50,9 @@ session whose services have died, and does nothing at all when all is well.
 Without BRANCH it is the session in whose worktree you are; in a worktree of
 your own it is that worktree, which the session adopts.
 
-A session keeps the .ecluse.toml that it was made from until it is taken down,
-and so it does with what --services, --skip, --port and --no-inherit-env say:
+The .ecluse.toml that counts is that of the main worktree, whatever the branch
+has, and also for a worktree of your own. A session keeps the one that it was
+made from until it is taken down, and so it does with what --services, --skip, --port and --no-inherit-env say:
 they count when the session is made, and may be left out later.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -107,7 +112,7 @@ func (a *app) up(o upOptions, args []string) error {
 		return a.showPlan(ctx, repo, cfg, target)
 	}
 	stops := a.listen()
-	keep, err := a.advise(cfg, target, o)
+	keep, err := a.advise(ctx, repo, cfg, target, o)
 	if err != nil {
 		return err
 	}
@@ -168,7 +173,7 @@ func (a *app) begin(ctx context.Context, repo git.Repo, t upTarget, from string)
 // about the configuration, of another one that it keeps the one it has. It also
 // tells whether a failure is to leave everything: a session that was left so keeps
 // to it until told otherwise.
-func (a *app) advise(cfg steps.Config, t upTarget, o upOptions) (keep bool, err error) {
+func (a *app) advise(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, o upOptions) (keep bool, err error) {
 	warn := func(format string, args ...any) {
 		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: fmt.Sprintf(format, args...)})
 	}
@@ -177,6 +182,9 @@ func (a *app) advise(cfg steps.Config, t upTarget, o upOptions) (keep bool, err 
 	if errors.Is(err, session.ErrNotFound) {
 		for _, warning := range cfg.Warnings() {
 			warn("%s", warning)
+		}
+		if t.hasOwnConfig(ctx, repo) {
+			warn("the .ecluse.toml of %s differs from the one of the main worktree, %s, and that is the one that counts", t.branch, repo.Root)
 		}
 		return keep, nil
 	}
@@ -204,6 +212,24 @@ type upTarget struct {
 	// does and was made with another one.
 	choice steps.Choice
 	fits   func(session.Session) error
+}
+
+// hasOwnConfig reports whether the worktree that is to be adopted, or the branch, has a
+// configuration that is not the main worktree's: that one is not read. A branch that is
+// not here yet is not fetched to find out.
+func (t upTarget) hasOwnConfig(ctx context.Context, repo git.Repo) bool {
+	counts, err := os.ReadFile(filepath.Join(repo.Root, config.Name))
+	if err != nil {
+		return false
+	}
+	var own []byte
+	if t.worktree != "" {
+		own, err = os.ReadFile(filepath.Join(t.worktree, config.Name))
+	} else {
+		own, err = repo.FileAt(ctx, cmp.Or(t.from, "refs/heads/"+t.branch), config.Name)
+	}
+	lines := func(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }
+	return err == nil && !bytes.Equal(lines(counts), lines(own))
 }
 
 // upTarget works out which session the arguments mean.

@@ -231,6 +231,16 @@ func isFile(path string) bool {
 // Same reports whether two paths name the same place, whatever links lead to it.
 func Same(a, b string) bool { return place(a) == place(b) }
 
+// FileAt is a file as a revision has it; the error does not tell whether it is the
+// revision or the file that is not there.
+func (r Repo) FileAt(ctx context.Context, revision, path string) ([]byte, error) {
+	out, err := r.git(ctx, "cat-file", "blob", revision+":"+path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s of %s: %w", path, revision, err)
+	}
+	return out, nil
+}
+
 // Tracked reports whether a file of a worktree is in its index.
 func (r Repo) Tracked(ctx context.Context, path, name string) (bool, error) {
 	out, err := call{dir: path, args: []string{"ls-files", "-z", "--", name}}.output(ctx)
