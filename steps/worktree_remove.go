@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -72,6 +73,24 @@ func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
 		a.Report("branch %s has commits or is in use, and stays", s.Branch)
 	}
 	return hopeless(err)
+}
+
+// Branch is what has become of the branch of a session, as it was before it was taken
+// down: it is there, or was deleted with the session, which had made it. Both are false
+// of one that somebody else has deleted, and when nobody can tell.
+func Branch(ctx context.Context, s session.Session) (there, deleted bool) {
+	repo, err := openRepo(ctx, s)
+	if err != nil {
+		return false, false
+	}
+	there, err = repo.HasBranch(ctx, s.Branch)
+	if err != nil || there {
+		return there, false
+	}
+	var fact worktreeFact
+	i := s.Plan.Index(worktreeStep)
+	known := i >= 0 && i < len(s.Progress.Steps) && json.Unmarshal(s.Progress.Steps[i].Facts["worktree"], &fact) == nil
+	return false, known && fact.BranchMade
 }
 
 // remove removes the worktree. That the removal has begun is noted when nothing

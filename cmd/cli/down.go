@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ecluse/fsm"
 	"ecluse/saga/session"
+	"ecluse/steps"
 )
 
 // downOptions are the flags of down.
@@ -43,12 +45,14 @@ stays, unless --delete-worktree is given.`,
 
 // downResult is what down prints with --json.
 type downResult struct {
-	Slug     string   `json:"slug"`
-	State    string   `json:"state"`
-	Slot     int      `json:"slot"`
-	Branch   string   `json:"branch"`
-	Worktree string   `json:"worktree_path"`
-	Warnings []string `json:"warnings"`
+	Slug   string `json:"slug"`
+	State  string `json:"state"`
+	Slot   int    `json:"slot"`
+	Branch string `json:"branch"`
+	// BranchDeleted: the session had made its branch, which had no commits.
+	BranchDeleted bool     `json:"branch_deleted"`
+	Worktree      string   `json:"worktree_path"`
+	Warnings      []string `json:"warnings"`
 }
 
 func (a *app) down(o downOptions, args []string) error {
@@ -73,16 +77,25 @@ func (a *app) down(o downOptions, args []string) error {
 		s = seen
 		s.State = fsm.Absent
 	}
+	kept, deleted := steps.Branch(context.Background(), seen) // what is down knows nothing any more
 	if a.json {
 		return writeJSON(a.Stdout, downResult{
-			Slug: s.Slug, State: string(s.State), Slot: s.Slot, Branch: s.Branch, Worktree: s.Worktree, Warnings: a.heard.all(),
+			Slug: s.Slug, State: string(s.State), Slot: s.Slot, Branch: s.Branch, BranchDeleted: deleted,
+			Worktree: s.Worktree, Warnings: a.heard.all(),
 		})
 	}
 	if s.State == fsm.Stopped {
 		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
 	}
-	if !exists(a.dir) && exists(s.Root) {
-		return a.print("%s is down, and the directory that you are in is gone: cd %s\n", s.Slug, s.Root)
+	branch := ""
+	switch {
+	case kept:
+		branch = fmt.Sprintf("; branch %s is kept", s.Branch)
+	case deleted:
+		branch = fmt.Sprintf("; branch %s was ours, had no commits, and is deleted", s.Branch)
 	}
-	return a.print("%s is down\n", s.Slug)
+	if !exists(a.dir) && exists(s.Root) {
+		return a.print("%s is down%s; the directory that you are in is gone: cd %s\n", s.Slug, branch, s.Root)
+	}
+	return a.print("%s is down%s\n", s.Slug, branch)
 }

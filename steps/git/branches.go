@@ -25,3 +25,15 @@ func (r Repo) Branches(ctx context.Context) ([]string, error) {
 	}
 	return names, nil
 }
+
+// HasBranch reports whether there is a local branch of that name.
+func (r Repo) HasBranch(ctx context.Context, name string) (bool, error) {
+	if err := CheckBranch(name); err != nil {
+		return false, err
+	}
+	_, there, err := r.commit(ctx, "refs/heads/"+name)
+	if err != nil {
+		return false, fmt.Errorf("look for branch %s: %w", name, err)
+	}
+	return there, nil
+}
