@@ -126,3 +126,29 @@ func TestDatabasePlan(t *testing.T) {
 		}
 	}
 }
+
+// TestInputsWithoutATemplate: the warning says what is missing.
+func TestInputsWithoutATemplate(t *testing.T) {
+	const database = "mode = \"host\"\n[[databases]]\nname = \"main-db\"\nengine = \"postgres\"\nurl = \"postgres://a@localhost/b\"\ninputs = [\"db\"]\n"
+	for lines, want := range map[string][]string{
+		"":                                    {`template = "main_db_template"`, "migrate,"},
+		"migrate = \"x\"\n":                   {`template = "main_db_template"`},
+		"template = \"t\"\n":                  {"give it migrate,"},
+		"template = \"t\"\nmigrate = \"x\"\n": nil,
+	} {
+		cfg, err := loadText(t, database+lines)
+		if err != nil {
+			t.Errorf("%q: %v", lines, err)
+			continue
+		}
+		var got []string
+		for _, warning := range cfg.Warnings() {
+			if strings.Contains(warning, "inputs of database main-db") {
+				got = append(got, warning)
+			}
+		}
+		if len(want) == 0 && len(got) > 0 || len(want) > 0 && (len(got) != 1 || !containsAll(got[0], want)) {
+			t.Errorf("%q: got %q; want %q", lines, got, want)
+		}
+	}
+}

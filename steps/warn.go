@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Warnings lists what is allowed and probably not meant.
@@ -21,7 +22,8 @@ func (c Config) Warnings() []string {
 	add(c.Hooks.OnDown != nil && c.Hooks.OnDown != c.Hooks.PreDown, "hooks.on_down is ignored: hooks.pre_down is its new name, and there")
 	add(c.Hooks.OnDown != nil && c.Hooks.OnDown == c.Hooks.PreDown, "hooks.on_down is now called pre_down")
 	for _, d := range c.Databases {
-		add(len(d.Inputs) > 0 && !d.managed(), "inputs of database %s are ignored: they are for a template that migrate makes", d.Name)
+		add(len(d.Inputs) > 0 && !d.managed(), "inputs of database %s are ignored: they are for a template that migrate makes once for each state of them; give it %s, or leave inputs out",
+			d.Name, d.forTemplate())
 	}
 	setters := map[string]string{}
 	low, high := ephemeral()
@@ -48,6 +50,18 @@ func (c Config) Warnings() []string {
 			"service %s has a host_port and an extra port with a container_port: host_port is only that of base_port", s.Name)
 	}
 	return list
+}
+
+// forTemplate is what a database lacks for a template that ecluse makes.
+func (d Database) forTemplate() string {
+	var lacks []string
+	if d.Template == "" {
+		lacks = append(lacks, fmt.Sprintf("a name for that, such as template = %q", strings.ReplaceAll(d.Name, "-", "_")+"_template"))
+	}
+	if d.Migrate == nil {
+		lacks = append(lacks, "migrate, the command that makes it")
+	}
+	return strings.Join(lacks, ", and ")
 }
 
 // extraEnv lists the variables of the service's extra ports.
