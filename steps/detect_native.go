@@ -77,8 +77,12 @@ func freed(command string) (string, int) {
 	return portFlag.ReplaceAllString(command, "${1}${2}${3}$$PORT"), port
 }
 
+// serverNames are lines of a Procfile that listen, also when they name no port: who
+// runs a Procfile gives each line one in PORT.
+var serverNames = []string{"web", "app", "api", "server", "backend", "frontend", "admin", "rails", "vite"}
+
 // procfile takes the lines of Procfile.dev, and reports whether there are any. The web
-// line gets the port; of the others those that name one.
+// line comes first; lines that listen nowhere are workers.
 func (s *Survey) procfile(root string) bool {
 	const file = "Procfile.dev"
 	var others []Found
@@ -92,22 +96,16 @@ func (s *Survey) procfile(root string) bool {
 		if !namePattern.MatchString(name) {
 			continue
 		}
-		listens := port != 0 || portName.MatchString(command)
 		f := one(name, port, command, file)
-		switch {
-		case name == "web":
-			if f.BasePort == 0 {
-				f.BasePort = 3000
-			}
+		listens := port != 0 || portName.MatchString(command) || slices.Contains(serverNames, name)
+		if f.BasePort == 0 && listens {
+			f.BasePort = 3000
+		}
+		if name == "web" {
 			s.add(f)
-			continue
-		case !listens:
-			f.Ready = Ready{Command: "true"} // it listens nowhere
+		} else {
+			others = append(others, f)
 		}
-		if f.BasePort == 0 {
-			f.BasePort = 3100
-		}
-		others = append(others, f)
 	}
 	for _, f := range others {
 		s.add(f)

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,9 +211,9 @@ func TestProcfile(t *testing.T) {
 	sure, _ := found(t, map[string]string{"Procfile.dev": "css: yarn build --watch\nrelease: x\napi: api -p 4100\nweb: env X=1 bin/rails server -p 3000\nnonsense\n", "Gemfile": "", "bin/rails": ""})
 	var got []string
 	for _, f := range sure {
-		got = append(got, f.Name+" "+f.Command+" "+f.Ready.Command)
+		got = append(got, fmt.Sprint(f.Name, " ", f.BasePort, " ", f.Command))
 	}
-	want := []string{"web env X=1 bin/rails server -p $PORT ", "css yarn build --watch true", "api api -p $PORT "}
+	want := []string{"web 3000 env X=1 bin/rails server -p $PORT", "css 0 yarn build --watch", "api 4100 api -p $PORT"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

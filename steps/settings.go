@@ -25,11 +25,11 @@ const (
 type Config struct {
 	// Mode says where services run: container, host or hybrid. It has no
 	// default.
-	Mode string `toml:"mode" json:"mode"`
+	Mode string `toml:"mode" json:"mode" schema:"required;enum=container,host,hybrid"`
 	// MaxSlots is how many sessions the repository may have at once, 1 to 255.
-	MaxSlots int `toml:"max_slots" json:"max_slots"`
+	MaxSlots int `toml:"max_slots" json:"max_slots" schema:"min=1;max=255"`
 	// Prefix begins the name of every compose project: a-z, 0-9, - and _.
-	Prefix string `toml:"prefix" json:"prefix"`
+	Prefix string `toml:"prefix" json:"prefix" schema:"pattern=^[a-z0-9][a-z0-9_-]*$"`
 	// WorktreeDir is where worktrees are made, relative to the main worktree. It
 	// may lie beside it: "../worktrees".
 	WorktreeDir string `toml:"worktree_dir" json:"worktree_dir"`
@@ -41,16 +41,16 @@ type Config struct {
 	StrictPort bool `toml:"strict_port" json:"strict_port"`
 	// PortSearchRange is how many further ports are tried for a service, each
 	// max_slots * slot_stride from the one before; 0 to 255.
-	PortSearchRange int `toml:"port_search_range" json:"port_search_range"`
+	PortSearchRange int `toml:"port_search_range" json:"port_search_range" schema:"min=0;max=255"`
 	// SlotStride is the distance between the ports of neighbouring slots, 1 to
 	// 255; 0 is understood as 1.
-	SlotStride int `toml:"slot_stride" json:"slot_stride"`
+	SlotStride int `toml:"slot_stride" json:"slot_stride" schema:"min=0;max=255"`
 	// InheritEnv lists files and folders of the main worktree that a session
 	// gets; one that is missing there is left out. An entry is a path or a table.
 	InheritEnv []config.OneOrTable[Inherit] `toml:"inherit_env" json:"inherit_env"`
 	// Env adds variables; values may refer to others as ${NAME}, and $$ is a
 	// dollar.
-	Env map[string]string `toml:"env" json:"env,omitempty"`
+	Env map[string]string `toml:"env" json:"env,omitempty" schema:"names=^[A-Za-z_][A-Za-z0-9_]*$"`
 	// Hooks are commands around the steps of an up and a down, each a string or
 	// a table.
 	Hooks Hooks `toml:"hooks" json:"hooks"`
@@ -73,10 +73,10 @@ type Config struct {
 // Inherit is one file or folder of the main worktree that a session gets.
 type Inherit struct {
 	// File is its path, relative to both worktrees.
-	File string `toml:"file" json:"file"`
+	File string `toml:"file" json:"file" schema:"required;pattern=."`
 	// Mode is symlink (the default), copy, or reflink: a copy that shares its
 	// blocks until one side changes them, where the file system can.
-	Mode string `toml:"mode" json:"mode,omitempty"`
+	Mode string `toml:"mode" json:"mode,omitempty" schema:"enum=symlink,copy,reflink"`
 }
 
 // Scalar lets a plain string stand for the table.
@@ -107,12 +107,12 @@ type Hooks struct {
 // Hook is one command.
 type Hook struct {
 	// Run is handed to `sh -c`.
-	Run string `toml:"run" json:"run"`
+	Run string `toml:"run" json:"run" schema:"required;pattern=[^ ]"`
 	// Timeout ends it, as "90s" or "10m"; 0 is no bound, the default is 10
 	// minutes.
 	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
 	// Retries is how often it is run again after it failed.
-	Retries int `toml:"retries" json:"retries,omitempty"`
+	Retries int `toml:"retries" json:"retries,omitempty" schema:"min=0;max=100"`
 	// Inputs are files, relative to the hook's folder. A hook that succeeded is
 	// not run again by a resume or repair unless one of them changed.
 	Inputs []string `toml:"inputs" json:"inputs,omitempty"`

@@ -28,6 +28,9 @@ func (l Look) placed(mode string) []Found {
 	var bases []port.Base
 	for i := range list {
 		base := list[i].hostBase()
+		if base == 0 {
+			continue // a worker
+		}
 		for !l.fits(append(bases, port.Base{Port: base})) {
 			base = (base/100 + 1) * 100
 			if low, _ := ephemeral(); base >= low && low > 0 || base > port.Max {
@@ -63,7 +66,7 @@ func (l Look) natives() []Found {
 	list := slices.Clone(l.Natives)
 	slices.SortStableFunc(list, func(a, b Found) int { return min(len(a.Doubt), 1) - min(len(b.Doubt), 1) })
 	for i := range list {
-		if i > 0 && list[i].Ready.Command == "" {
+		if i > 0 && list[i].BasePort != 0 {
 			list[i].Command = fmt.Sprintf("export PORT=$ECLUSE_%s_PORT; %s", envKey(list[i].Name), list[i].Command)
 		}
 	}
@@ -89,7 +92,7 @@ func inDocker(c docker.Surveyed) (Found, bool) {
 	default:
 		s.BasePort = imagePort(c.Image)
 	}
-	usable := s.BasePort != 0 && !c.Built && !appLabelled(c) && namePattern.MatchString(c.Name)
+	usable := !c.Built && !appLabelled(c) && namePattern.MatchString(c.Name)
 	return Found{Service: s, From: "image " + c.Image}, usable
 }
 
@@ -111,14 +114,11 @@ func (l Look) services(mode string) string {
 		}
 		line(true, "name", f.Name)
 		line(!f.native(), "run", f.Run)
-		line(true, "base_port", f.BasePort)
+		line(f.BasePort != 0, "base_port", f.BasePort)
 		line(f.HostPort != 0, "host_port", f.HostPort)
 		line(f.Command != "", "command", f.Command)
-		switch {
-		case f.Ready.Timeout != nil:
+		if f.Ready.Timeout != nil {
 			fmt.Fprintf(&b, "%sready = { tcp = true, timeout = %s } # it is compiled first\n", mark, quote(f.Ready.Timeout))
-		case f.Ready.Command != "":
-			fmt.Fprintf(&b, "%sready = { command = %s } # it listens nowhere\n", mark, quote(f.Ready.Command))
 		}
 	}
 	if mode == ModeHybrid {
@@ -144,7 +144,7 @@ func (l Look) left(list []Found) string {
 		text += fmt.Sprintf("\n# Not in Docker, because the application is native: %s of %s.\n", comment(strings.Join(built, ", ")), comment(l.ComposeFile))
 	}
 	if len(others) > 0 {
-		text += fmt.Sprintf("\n# Not in a session, because no port of it is known: %s of %s.\n", comment(strings.Join(others, ", ")), comment(l.ComposeFile))
+		text += fmt.Sprintf("\n# Not in a session, because it cannot be named here: %s of %s.\n", comment(strings.Join(others, ", ")), comment(l.ComposeFile))
 	}
 	return text
 }

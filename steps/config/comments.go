@@ -102,8 +102,10 @@ func (c Comments) of(t reflect.Type, field, key string) string {
 			keys[t.Field(i).Name] = name
 		}
 	}
-	if rest, ok := strings.CutPrefix(text, field+" "); ok {
+	if first, rest, _ := strings.Cut(text, " "); first == field {
 		text = key + " " + rest
+	} else if keys[first] != "" {
+		text = keys[first] + " " + rest
 	}
 	return word.ReplaceAllStringFunc(text, func(name string) string {
 		if known := keys[name]; known != "" && strings.IndexFunc(name[1:], unicode.IsUpper) >= 0 && strings.ToUpper(name) != name {
