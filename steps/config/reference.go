@@ -26,7 +26,7 @@ func section(b *strings.Builder, path string, s *Schema) {
 		case slices.Contains(s.Required, p.Name):
 			def = "required"
 		case p.Schema.Default != nil:
-			def = "`" + toml(p.Schema.Default) + "`"
+			def = "`" + asTOML(p.Schema.Default) + "`"
 		}
 		meaning := p.Schema.Description
 		if p.Schema.Deprecated {
@@ -113,8 +113,8 @@ func (s *Schema) takes() string {
 	}
 }
 
-// toml is a default as a file spells it.
-func toml(v any) string {
+// asTOML is a default as a file spells it.
+func asTOML(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)
