@@ -34,10 +34,13 @@ var tmuxFixtures = []sagatest.Fixture{
 		r.startTmux(t)
 		trial := r.trial(t, "service:api", r.runs("service:api", 1), r.runs("service:api", 0))
 		trial.Damage = map[string]func() error{"window gone": func() error {
-			err := r.server().Close(t.Context(), "api")
-			return errors.Join(err, proc.Await(t.Context(), 10*time.Second, func() ([]proc.ID, error) {
-				return proc.Carrying(marks(r.s, "service:api")...)
-			}))
+			// One that is about to end carries nothing any more, and is not dead yet.
+			ids, err := proc.Carrying(marks(r.s, "service:api")...)
+			err = errors.Join(err, r.server().Close(t.Context(), "api"))
+			for _, id := range ids {
+				err = errors.Join(err, id.AwaitEnd(t.Context()))
+			}
+			return err
 		}}
 		return trial
 	}},
