@@ -20,11 +20,11 @@ it is pasted. With --json the error is printed to stdout as well:
 # Exit statuses
 
 	0    done
-	1    the answer is no
+	1    the answer is no, or an error of no other kind
 	2    usage
 	3    configuration
 	4    no such session
-	5    busy
+	5    busy: somebody works on the session
 	6    rolled back
 	7    failed, something is left
 	8    interrupted, needs recover

@@ -18,14 +18,21 @@ how far it came.`
 
 const exitTable = `
 Exit status:
-  0 done                     6 rolled back
-  1 the answer is no         7 failed, something is left
-  2 usage                    8 interrupted, needs recover
-  3 configuration            9 a tool is missing (git, docker, tmux)
-  4 no such session         10 state unreadable
-  5 busy                    11 slots or ports exhausted
-  129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
-exec and shell pass on the command's; 126 and 127: it cannot be run.
+  0              done
+  1              the answer is no, or an error of no other kind
+  2              usage
+  3              configuration
+  4              no such session
+  5              busy: somebody works on the session
+  6              rolled back
+  7              failed, something is left
+  8              interrupted, needs recover
+  9              a tool is missing (git, docker, tmux)
+  10             the state cannot be read, or not be written
+  11             slots or ports exhausted
+  126, 127       exec, shell: the command cannot be run, as in a shell
+  129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM, after the state was written
+exec and shell pass on the command's own.
 `
 
 // The groups of commands in the help.
