@@ -45,14 +45,14 @@ stays, unless --delete-worktree is given.`,
 
 // downResult is what down prints with --json.
 type downResult struct {
-	Slug   string `json:"slug"`
-	State  string `json:"state"`
-	Slot   int    `json:"slot"`
-	Branch string `json:"branch"`
+	Slug     string   `json:"slug"`
+	State    string   `json:"state"`
+	Slot     int      `json:"slot"`
+	Branch   string   `json:"branch"`
+	Worktree string   `json:"worktree_path"`
+	Warnings []string `json:"warnings"`
 	// BranchDeleted: the session had made its branch, which had no commits.
-	BranchDeleted bool     `json:"branch_deleted"`
-	Worktree      string   `json:"worktree_path"`
-	Warnings      []string `json:"warnings"`
+	BranchDeleted bool `json:"branch_deleted"`
 }
 
 func (a *app) down(o downOptions, args []string) error {

@@ -151,17 +151,17 @@ func signalOf(err error) syscall.Signal {
 
 // shown is an error as people and programs see it.
 type shown struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
-	// Hints are all commands that help, where there are several; Hint is the first.
-	Hints   []string         `json:"hints,omitempty"`
+	Code    string           `json:"code"`
+	Message string           `json:"message"`
+	Hint    string           `json:"hint,omitempty"`
 	Step    string           `json:"step,omitempty"`
 	Log     string           `json:"log,omitempty"`
 	Session string           `json:"session,omitempty"`
 	State   string           `json:"state,omitempty"`
 	Left    []string         `json:"left,omitempty"`
 	Problem []config.Problem `json:"problems,omitempty"`
+	// Hints are all commands that help, where there are several; Hint is the first.
+	Hints []string `json:"hints,omitempty"`
 }
 
 // show describes an error. logs finds the log of a step.
