@@ -75,6 +75,22 @@ migrate = { run = "make migrate", timeout = "5m" }
 inputs = ["migrations", "go.sum"]
 url_env = ["SHOP_URL"]
 timeout = "30s"
+
+[[steps]]
+name = "bucket"
+do = "make bucket"
+undo = "make drop-bucket"
+check = "make has-bucket"
+needs = ["worktree"]
+before = ["service:web"]
+dir = "infra"
+timeout = "5m"
+undo_timeout = "2m"
+retries = 2
+undo_retries = 3
+backoff = "1s"
+inputs = ["bucket.json"]
+best_effort = true
 `
 
 func TestConfigTakesEveryKey(t *testing.T) {
