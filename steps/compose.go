@@ -220,6 +220,9 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 	err = engine.Down(ctx, docker.DownOptions{
 		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: s.Worktree},
 		Session: s.ID, Step: a.Step, Doubt: !fact.Up,
+		Stays: func(image string) {
+			a.Warn("image %s stays, because a container or an image that is not the session's needs it; remove it once that is gone: docker image rm %s", image, image)
+		},
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,9 @@ type DownOptions struct {
 	// Doubt: an Up was cut off. The engine may still be at what it asked for,
 	// so that nothing counts as gone before it has been gone for a while.
 	Doubt bool
+	// Stays is told of each image that something which is not the session's needs,
+	// and that stays therefore. May be nil.
+	Stays func(image string)
 }
 
 const (
@@ -32,8 +35,8 @@ const (
 // Down removes what belongs to a project, or to a step of a session: containers
 // with their anonymous volumes, networks, and the images that were built for it.
 // Named volumes stay, see [Engine.RemoveVolumes]. It goes by labels, so the file may
-// be gone. It returns nil only after it looked and found nothing. The error wraps
-// [ErrUnreachable], or is a *LeftError.
+// be gone. It returns nil only after it looked and found nothing, but for images that
+// something else needs. The error wraps [ErrUnreachable], or is a *LeftError.
 func (e *Engine) Down(ctx context.Context, o DownOptions) error {
 	r, err := e.all(ctx, o)
 	if err != nil {
@@ -44,9 +47,9 @@ func (e *Engine) Down(ctx context.Context, o DownOptions) error {
 		return err
 	}
 	if len(r.Containers) > 0 {
-		e.stop(ctx, o)
+		e.stop(ctx, o, r.Containers)
 	}
-	return e.sweep(ctx, o.Doubt, func() (Resources, error) {
+	err = e.sweep(ctx, o.Doubt, func() (Resources, error) {
 		left, err := e.all(ctx, o)
 		if err != nil {
 			return left, err
@@ -54,6 +57,16 @@ func (e *Engine) Down(ctx context.Context, o DownOptions) error {
 		left.Volumes, err = e.there(ctx, anonymous)
 		return left, err
 	})
+	images, only := needed(err)
+	if !only || context.Cause(ctx) != nil {
+		return err
+	}
+	for _, image := range images {
+		if o.Stays != nil {
+			o.Stays(image.Name)
+		}
+	}
+	return nil
 }
 
 // all lists what has to go. It is what belongs to the project, and when that is
@@ -89,7 +102,9 @@ func (e *Engine) anonymousVolumes(ctx context.Context, r Resources) ([]string, e
 			return nil, err
 		}
 		for _, c := range list {
-			names = append(names, c.anonymous()...)
+			if slices.ContainsFunc(r.Containers, func(one Resource) bool { return one.ID == c.ID }) {
+				names = append(names, c.anonymous()...)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -115,7 +130,16 @@ func distinct(list []Resource) []string {
 // the hooks of the file if it is there, and with the time that each asks for. It
 // removes none: an anonymous volume is lost sight of unless it goes together with
 // its container. That stopping fails decides nothing; the sweep that follows does.
-func (e *Engine) stop(ctx context.Context, o DownOptions) {
+func (e *Engine) stop(ctx context.Context, o DownOptions, list []Resource) {
+	// Compose takes what runs from a committed image for one of the project's.
+	if committed, err := e.committed(ctx); err != nil || len(committed) > 0 {
+		args := []string{"stop"}
+		for _, one := range list {
+			args = append(args, one.ID)
+		}
+		_, _ = e.docker(ctx, args...)
+		return
+	}
 	projects := []Project{{Name: o.Name}}
 	if isFile(o.File) {
 		if _, err := os.Stat(o.Dir); err != nil {

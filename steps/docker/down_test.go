@@ -53,7 +53,7 @@ func TestLateArrival(t *testing.T) {
 	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
 	late := make(chan string, 1)
 	time.AfterFunc(time.Second, func() {
-		out, err := exec.Command("docker", "create", "--label", docker.LabelSession+"="+s.up.Session, dockertest.Image(t)).CombinedOutput()
+		out, err := exec.Command("docker", "create", "--label", "com.docker.compose.config-hash=x", "--label", docker.LabelSession+"="+s.up.Session, dockertest.Image(t)).CombinedOutput()
 		late <- fmt.Sprint(string(out), err)
 	})
 	s.down(t, docker.DownOptions{Doubt: true})
@@ -74,7 +74,7 @@ func TestOneStepOfTwo(t *testing.T) {
 	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
 	session := docker.LabelSession + "=" + s.up.Session
 	create := func(step string) string {
-		return dockertest.Docker(t, "create", "--label", session, "--label", docker.LabelStep+"="+step, dockertest.Image(t))
+		return dockertest.Docker(t, "create", "--label", "com.docker.compose.config-hash=x", "--label", session, "--label", docker.LabelStep+"="+step, dockertest.Image(t))
 	}
 	own, other := create("compose:a"), create("compose:b")
 	s.downKeeping(t, docker.DownOptions{Step: "compose:a"})
@@ -107,8 +107,6 @@ volumes: {data: }
 	if !slices.Contains(before, anonymous) {
 		t.Fatalf("no anonymous volume %q among %v", anonymous, before)
 	}
-	// What somebody started by hand in the project goes as well.
-	dockertest.Docker(t, "run", "-d", "--label", "com.docker.compose.project="+s.up.Name, dockertest.Image(t))
 	s.down(t, docker.DownOptions{})
 	s.gone(t)
 	if slices.Contains(volumes(t), anonymous) {

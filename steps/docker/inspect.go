@@ -51,11 +51,11 @@ const inspection = `{"ID":{{json .Id}},"Name":{{json .Name}},"Labels":{{json .Co
 	`"Restart":{{json .HostConfig.RestartPolicy}},"Restarts":{{json .RestartCount}},` +
 	`"Ports":{{json .NetworkSettings.Ports}},"Mounts":{{json .Mounts}}}`
 
-// containers describes the containers with a label. One that vanishes meanwhile is
+// containers describes the containers with a label that Compose made. One that vanishes meanwhile is
 // left out.
 func (e *Engine) containers(ctx context.Context, label string) ([]container, error) {
 	for try := 0; ; try++ {
-		ids, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--quiet", "--filter", "label="+label)
+		ids, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--quiet", "--filter", "label="+label, "--filter", "label="+composeHash)
 		if err != nil || len(ids) == 0 {
 			return nil, err
 		}

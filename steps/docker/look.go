@@ -39,7 +39,7 @@ var look = strings.Join([]string{
 // wraps [ErrMissing] or [ErrUnreachable].
 func Look(ctx context.Context, at Place, session string) ([]Container, error) {
 	e := &Engine{place: at}
-	lines, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--filter", "label="+LabelSession+"="+session, "--format", look)
+	lines, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--filter", "label="+LabelSession+"="+session, "--filter", "label="+composeHash, "--format", look)
 	if err != nil {
 		return nil, fmt.Errorf("ask docker how the containers are: %w", err)
 	}

@@ -77,21 +77,29 @@ func columns(id, name string) string {
 	return fmt.Sprintf("{{%s}}\t{{%s}}\t{{.Label %q}}\t{{.Label %q}}", id, name, LabelSession, composeProject)
 }
 
-// labelled lists what carries all of the labels.
+// labelled lists what carries all of the labels and was made for them, see own.go.
 func (e *Engine) labelled(ctx context.Context, labels ...string) (Resources, error) {
 	var r Resources
+	var committed map[string]string
 	filters := filtered(labels)
-	var errs [4]error
+	var errs [5]error
 	var wg sync.WaitGroup
 	for i, into := range []*[]Resource{&r.Containers, &r.Networks, &r.Volumes} {
-		wg.Go(func() { *into, errs[i] = e.listed(ctx, append(slices.Clone(listings[i]), filters...)) })
+		args := append(slices.Clone(listings[i]), filters...)
+		if i == 0 {
+			args = append(args, filtered([]string{composeHash})...)
+		}
+		wg.Go(func() { *into, errs[i] = e.listed(ctx, args) })
 	}
 	wg.Go(func() { r.Images, errs[3] = e.images(ctx, filters) })
+	wg.Go(func() { committed, errs[4] = e.committed(ctx) })
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return Resources{}, fmt.Errorf("list what docker has with label %s: %w", strings.Join(labels, " and "), err)
-		}
+	err := errors.Join(errs[:]...)
+	if err == nil {
+		r.Containers, err = e.composedOnes(ctx, r.Containers, committed)
+	}
+	if err != nil {
+		return Resources{}, fmt.Errorf("list what docker has with label %s: %w", strings.Join(labels, " and "), err)
 	}
 	return r, nil
 }
@@ -116,40 +124,8 @@ func (e *Engine) listed(ctx context.Context, args []string) ([]Resource, error) 
 	return list, err
 }
 
-// images lists the images that pass the filters, each once, whatever names it has.
-func (e *Engine) images(ctx context.Context, filters []string) ([]Resource, error) {
-	lines, err := e.lines(ctx, append([]string{"image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Repository}}:{{.Tag}}"}, filters...)...)
-	if err != nil || len(lines) == 0 {
-		return nil, err
-	}
-	var list []Resource
-	var ids []string
-	for _, line := range lines {
-		id, name, _ := strings.Cut(line, "\t")
-		if slices.Contains(ids, id) {
-			continue
-		}
-		ids = append(ids, id)
-		list = append(list, Resource{ID: id, Name: strings.Replace(name, "<none>:<none>", id, 1)})
-	}
-	format := fmt.Sprintf("{{.Id}}\t{{index .Config.Labels %q}}\t{{index .Config.Labels %q}}", LabelSession, composeProject)
-	labels, err := e.lines(ctx, append([]string{"image", "inspect", "--format", format}, ids...)...)
-	if err != nil && !strings.Contains(said(err), "No such image") {
-		return nil, err
-	}
-	for _, line := range labels {
-		parts := append(strings.Split(line, "\t"), "", "")
-		for i := range list {
-			if list[i].ID == parts[0] {
-				list[i].Session, list[i].Project = parts[1], parts[2]
-			}
-		}
-	}
-	return list, nil
-}
-
-// remove removes things, whatever uses them. What is gone already is no error. The
-// anonymous volumes of a container go with it.
+// remove removes things. The anonymous volumes of a container go with it. An image
+// that something else needs stays.
 func (e *Engine) remove(ctx context.Context, r Resources) error {
 	var errs []error
 	each := func(list []Resource, args ...string) {
@@ -166,6 +142,6 @@ func (e *Engine) remove(ctx context.Context, r Resources) error {
 	each(r.Containers, "rm", "--force", "--volumes")
 	each(r.Networks, "network", "rm")
 	each(r.Volumes, "volume", "rm", "--force")
-	each(r.Images, "image", "rm", "--force")
+	each(r.Images, "image", "rm")
 	return errors.Join(errs...)
 }

@@ -213,12 +213,17 @@ var imageRuns = regexp.MustCompile(`[^a-z0-9-]+`)
 // called what an image may not.
 func imageName(project, service string) string {
 	plain := project + "-" + service
-	name := strings.Trim(imageRuns.ReplaceAllString(strings.ToLower(plain), "_"), "_-")
-	name = strings.NewReplacer("-_", "-", "_-", "-").Replace(name)
+	name := plainName(plain)
 	if name == plain {
 		return name
 	}
 	return fmt.Sprintf("%s-%x", name, sha256.Sum256([]byte(plain)))[:len(name)+9]
+}
+
+// plainName is what is left of a name in that of an image.
+func plainName(name string) string {
+	name = strings.Trim(imageRuns.ReplaceAllString(strings.ToLower(name), "_"), "_-")
+	return strings.NewReplacer("-_", "-", "_-", "-").Replace(name)
 }
 
 // image gives what is built a name of the session's own, so that two branches
