@@ -3,6 +3,7 @@ package steps
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -185,5 +186,41 @@ func TestPortlessInDocker(t *testing.T) {
 	}
 	if got := models[0].Warnings; len(got) != 1 || !containsAll(got[0], []string{"web", "not started"}) {
 		t.Errorf("warnings %q", got)
+	}
+}
+
+// TestComposePortless: services in Docker that are only named are started, the one
+// without a port and the one that publishes what its file says; no other is.
+func TestComposePortless(t *testing.T) {
+	t.Parallel()
+	r := newSeveralRig(t, 24800, map[string]string{"compose.yaml": `services:
+  worker: {image: IMAGE, command: ["-serve=:80"]}
+  mailer: {image: IMAGE, command: ["-serve=:25"], ports: ["BASE0:25"]}
+  other: {image: IMAGE, command: ["-serve=:80"]}
+`})
+	r.Config.Mode = ModeHybrid
+	r.Config.Services = []Service{{Name: "worker", Run: runDocker}, {Name: "mailer", Run: runDocker}}
+	list := r.composeSteps(t)
+	r.prepare(t)
+	if err := errors.Join(r.together(t, list)...); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.containers(t); !slices.Equal(got, []string{"compose mailer", "compose worker"}) {
+		t.Errorf("there are %v", got)
+	}
+	if port := r.s.Ports["mailer"]; port <= 24800 || r.s.Ports["worker"] != 0 {
+		t.Errorf("leased are %v", r.s.Ports)
+	} else if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+		t.Error(err)
+	} else {
+		ok(t, conn.Close())
+	}
+	for _, c := range list {
+		ok(t, c.Verify(t.Context(), r.at(c.group.Step)))
+		r.back(t, c, c.group.Step)
+	}
+	r.back(t, volumes{r.Target}, "volumes")
+	if left := r.remains(t); len(left) > 0 {
+		t.Errorf("still there: %v", left)
 	}
 }
