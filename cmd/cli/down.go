@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,16 +23,30 @@ type downOptions struct {
 func newDown(a *app) *cobra.Command {
 	var o downOptions
 	cmd := &cobra.Command{
-		Use: "down [SLUG]", GroupID: groupLife, Short: "take a session down, and leave nothing behind",
+		Use: "down [SLUG...]", GroupID: groupLife, Short: "take sessions down, and leave nothing behind",
 		Long: `Compensate everything that was done for a session: processes, containers,
 networks, volumes, files, the worktree, and its branch if we made it and it has
 no commits. An up that is under way is asked to stop first, and is waited for.
 
 Uncommitted work is never lost: it is saved under refs/ecluse/trash first, and
 the command that brings it back is printed. A worktree that you made yourself
-stays, unless --delete-worktree is given.`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.down(o, args) },
+stays, unless --delete-worktree is given.
+
+Without SLUG it is the session whose worktree you are in. Several are taken down
+side by side, and each has a result of its own; all of them: ecluse shutdown.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if len(args) < 2 {
+				return a.down(o, args)
+			}
+			list, err := a.named(args)
+			if err != nil {
+				return err
+			}
+			return a.downEach(o, list)
+		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.KeepWorktree, "keep-worktree", false, "stop everything, but keep the worktree, the slot and the ports; the data of containers goes, unless --keep-volumes is given, too")
@@ -55,10 +70,22 @@ type downResult struct {
 	BranchDeleted bool `json:"branch_deleted"`
 }
 
-func (a *app) down(o downOptions, args []string) error {
-	if o.wait < 0 {
-		return usagef("--wait %s is negative", o.wait)
+// named finds sessions by their names, each once.
+func (a *app) named(args []string) ([]session.Session, error) {
+	var list []session.Session
+	for _, arg := range args {
+		s, err := a.find(context.Background(), []string{arg})
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(list, func(other session.Session) bool { return other.Key == s.Key }) {
+			list = append(list, s)
+		}
 	}
+	return list, nil
+}
+
+func (a *app) down(o downOptions, args []string) error {
 	seen, err := a.find(context.Background(), args)
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		return err

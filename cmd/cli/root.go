@@ -67,10 +67,10 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupRepo, Title: "Repository and machine:"},
 	)
 	root.AddCommand(
-		newUp(a), newDown(a), newRecover(a), newSync(a),
+		newUp(a), newDown(a), newShutdown(a), newRecover(a), newSync(a),
 		newLs(a), newStatus(a), newLogs(a), newEnv(a), newHistory(a),
 		newExec(a), newShell(a), newWhosePID(a),
-		newInit(a), newVersion(a),
+		newFlush(a), newGC(a), newInit(a), newVersion(a),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.RunE = a.once(cmd.RunE)

@@ -1,0 +1,54 @@
+package steps
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"ecluse/saga/session"
+	"ecluse/steps/git"
+	"ecluse/steps/proc"
+)
+
+// Merged is the branch that the session's was merged into; empty if it was not, or has
+// no commit of its own yet.
+func Merged(ctx context.Context, repo git.Repo, s session.Session) (string, error) {
+	base := ""
+	var fact worktreeFact
+	if i := s.Plan.Index(worktreeStep); i >= 0 {
+		data, known := s.Progress.Steps[i].Facts["worktree"]
+		if known && json.Unmarshal(data, &fact) == nil && fact.BranchMade {
+			base = fact.Resolution.Base
+		}
+	}
+	return repo.MergedInto(ctx, s.Branch, base)
+}
+
+// InUse says what speaks against taking a session down that nobody asked to be taken
+// down: work that is not committed, or somebody who is in its worktree. It is empty if
+// nothing does.
+func InUse(ctx context.Context, repo git.Repo, s session.Session) (string, error) {
+	if dirty, err := repo.Dirty(ctx, s.Worktree); err != nil || dirty {
+		return "its worktree holds work that is not committed", err
+	}
+	snap, err := proc.Snap()
+	if err != nil {
+		return "", err
+	}
+	own := map[proc.ID]bool{}
+	for _, id := range snap.Marked(EnvSession, EnvSession+"="+s.ID)[s.ID] {
+		step, _ := proc.Variable(id.PID, EnvStep)
+		own[id] = step != ""
+	}
+	for _, id := range snap.Processes() {
+		cwd, ok := proc.Cwd(id.PID)
+		if !ok || own[id] || proc.Container(id.PID) != "" {
+			continue
+		}
+		if rel, err := filepath.Rel(s.Worktree, cwd); err == nil && filepath.IsLocal(rel) {
+			return fmt.Sprintf("%s is at work in its worktree", proc.Describe(id)), nil
+		}
+	}
+	return "", nil
+}
