@@ -80,6 +80,11 @@ lint: ## check the rules of the house (the first run builds the linter: minutes)
 fmt: ## format the code
 	gofmt -l -w cmd fsm saga steps store
 
+.PHONY: schema
+schema: ## write docs/schema and docs/configuration.md anew
+	go test ./steps -run Published -update
+	go test ./cmd/ecluse -run PublishedSchemas -update
+
 .PHONY: demo
 demo: build ## show a crash and a recovery in a throw-away repository
 	PATH="$(CURDIR)/bin:$$PATH" ./docs/demo.sh

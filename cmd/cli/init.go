@@ -74,6 +74,9 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.MaxSlots == 0 || o.Prefix == "" { // which stand for the defaults below
+		return usagef("--max-slots takes 1 to 255, and --prefix a name")
+	}
 	path := filepath.Join(repo.Root, config.Name)
 	if exists(path) && !o.force {
 		return hinted{usagef("%s exists already, and is not overwritten; --force replaces it with a new one", path), "ecluse init --force"}

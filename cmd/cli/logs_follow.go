@@ -199,19 +199,22 @@ func (f *follower) add(ctx context.Context, one logFile, o logsOptions) {
 	f.files[one.Path] = next
 }
 
+// followedLine is a line of a log that is followed, in JSON.
+type followedLine struct {
+	Step         string `json:"step"`
+	Service      string `json:"service,omitempty"`
+	Run          string `json:"run,omitempty"`
+	Compensating bool   `json:"compensating"`
+	Line         string `json:"line"`
+}
+
 // writer writes the lines of a log.
 func (f *follower) writer(one logFile) *lineWriter {
 	w := &lineWriter{mu: &f.mu, out: f.app.Stdout}
 	switch {
 	case f.app.json:
 		w.encode = func(line []byte) []byte {
-			data, _ := json.Marshal(struct {
-				Step         string `json:"step"`
-				Service      string `json:"service,omitempty"`
-				Run          string `json:"run,omitempty"`
-				Compensating bool   `json:"compensating"`
-				Line         string `json:"line"`
-			}{one.Step, one.Service, one.Run, one.Compensating, string(line)})
+			data, _ := json.Marshal(followedLine{one.Step, one.Service, one.Run, one.Compensating, string(line)})
 			return data
 		}
 	case f.several:
