@@ -93,18 +93,9 @@ func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error 
 	defer h.close()
 	for _, entry := range e.Config.InheritEnv {
 		name := filepath.Clean(entry.Value.File)
-		act, err := h.look(name, entry.Value.Mode)
+		act, err := h.decide(ctx, repo, name, entry.Value.Mode)
 		if err != nil {
 			return fmt.Errorf("inherit %s: %w", name, err)
-		}
-		if act == replaceLink {
-			tracked, err := repo.Tracked(ctx, h.worktree.Name(), name)
-			if err != nil {
-				return err
-			}
-			if tracked {
-				act = leave
-			}
 		}
 		if act == leave {
 			continue

@@ -16,6 +16,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/saga/session"
+	"ecluse/steps/git"
 )
 
 // heritage carries files and folders from the main worktree into a session's. It
@@ -70,6 +71,19 @@ func openHeritage(s session.Session) (*heritage, error) {
 func (h *heritage) close() {
 	_ = h.main.Close()
 	_ = h.worktree.Close()
+}
+
+// decide is look, but leaves a link that the branch tracks.
+func (h *heritage) decide(ctx context.Context, repo git.Repo, name, mode string) (action, error) {
+	act, err := h.look(name, mode)
+	if err != nil || act != replaceLink {
+		return act, err
+	}
+	tracked, err := repo.Tracked(ctx, h.worktree.Name(), name)
+	if tracked {
+		act = leave
+	}
+	return act, err
 }
 
 // look says what an entry needs. A source that does not exist needs nothing, and

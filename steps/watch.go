@@ -13,7 +13,7 @@ import (
 	"ecluse/steps/run"
 )
 
-// ErrNothingToWatch: no service of the session has develop.watch.
+// ErrNothingToWatch is that no service of the session has develop.watch.
 var ErrNothingToWatch = errors.New("no service in Docker has develop.watch in its compose file")
 
 // Watch lets Compose carry changes of a session's worktree into its containers, one
@@ -76,7 +76,7 @@ func sideBySide(ctx context.Context, all []func(context.Context) error) error {
 	first := <-ended
 	cancel()
 	for range len(all) - 1 {
-		<-ended
+		_ = <-ended // it is because the first has ended
 	}
 	return first
 }

@@ -60,23 +60,9 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	var fact worktreeFact
-	known, err := a.Load("worktree", &fact)
+	fact, known, err := w.settle(ctx, repo, a)
 	if err != nil {
 		return err
-	}
-	if fact.Removing != nil {
-		if err := w.finishRemoval(ctx, repo, &fact, a); err != nil {
-			return err
-		}
-	}
-	if !known {
-		if fact, err = w.decide(ctx, repo); err != nil {
-			return saga.Permanent(err)
-		}
-		if err := a.Save("worktree", fact); err != nil {
-			return err
-		}
 	}
 	// The folder of the worktrees may lie in the main worktree, which must
 	// stay clean.
@@ -103,6 +89,26 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 	}
 	fact.Finished, fact.Identity = true, identity
 	return a.Save("worktree", fact)
+}
+
+// settle loads what an earlier attempt has decided, or decides it now. A removal that
+// was cut off is finished first.
+func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (fact worktreeFact, known bool, err error) {
+	if known, err = a.Load("worktree", &fact); err != nil {
+		return fact, known, err
+	}
+	if fact.Removing != nil {
+		if err := w.finishRemoval(ctx, repo, &fact, a); err != nil {
+			return fact, known, err
+		}
+	}
+	if known {
+		return fact, known, nil
+	}
+	if fact, err = w.decide(ctx, repo); err != nil {
+		return fact, known, saga.Permanent(err)
+	}
+	return fact, known, a.Save("worktree", fact)
 }
 
 // make makes the worktree if it is not whole. An earlier attempt may have left a

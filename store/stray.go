@@ -83,7 +83,7 @@ func Unreadable(err error) []session.Key {
 			keys = append(keys, record.Key)
 			return
 		}
-		if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // see above
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, one := range joined.Unwrap() {
 				walk(one)
 			}

@@ -35,7 +35,7 @@ that was interrupted (8).`,
 			if err != nil {
 				return err
 			}
-			if isTerminal(os.Stdin) {
+			if isTerminal(a.Stdin) {
 				if err := a.attach(cmd.Context(), s); err != nil {
 					return err
 				}

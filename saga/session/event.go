@@ -124,22 +124,7 @@ func Reserve(held map[string]int, wants []Want, others map[int]string) (map[stri
 		if _, ok := ports[want.Name]; ok {
 			continue
 		}
-		port, by := 0, ""
-		for _, candidate := range want.Candidates {
-			if holder, ok := others[candidate]; ok {
-				by = fmt.Sprintf("; %d is leased to session %s", candidate, holder)
-				continue
-			}
-			if holder, ok := mine[candidate]; ok {
-				by = fmt.Sprintf("; %d is leased to %s of the same session", candidate, holder)
-				continue
-			}
-			if want.Pin != 0 && want.Taken != "" {
-				continue
-			}
-			port = candidate
-			break
-		}
+		port, by := want.best(others, mine)
 		if port == 0 {
 			if want.Taken != "" {
 				by = "; " + want.Taken + by
@@ -149,6 +134,25 @@ func Reserve(held map[string]int, wants []Want, others map[int]string) (map[stri
 		ports[want.Name], mine[port] = port, want.Name
 	}
 	return ports, nil
+}
+
+// best is the best candidate that neither another session holds nor another lease of
+// the same one; 0 if there is none, and by whom the last is held.
+func (w Want) best(others, mine map[int]string) (port int, by string) {
+	for _, candidate := range w.Candidates {
+		if holder, ok := others[candidate]; ok {
+			by = fmt.Sprintf("; %d is leased to session %s", candidate, holder)
+			continue
+		}
+		if holder, ok := mine[candidate]; ok {
+			by = fmt.Sprintf("; %d is leased to %s of the same session", candidate, holder)
+			continue
+		}
+		if w.Pin == 0 || w.Taken == "" {
+			return candidate, by
+		}
+	}
+	return 0, by
 }
 
 // exhausted is that none of the ports can be had, by whom they are held. Holder is

@@ -54,13 +54,8 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 		if err := context.Cause(stops.Soft); err != nil {
 			return seen, done, err
 		}
-		if seen.State != fsm.Absent && req.Branch != "" && seen.Branch != req.Branch {
-			return seen, done, Taken(seen, req.Branch)
-		}
-		if seen.State != fsm.Absent && req.Fits != nil {
-			if err := req.Fits(seen); err != nil {
-				return seen, done, err
-			}
+		if err := req.agrees(seen); err != nil {
+			return seen, done, err
 		}
 		s, again, err := m.upOnce(stops, req, seen, lost)
 		done = done || s.Epoch != seen.Epoch
@@ -71,6 +66,20 @@ func (m *Manager) Up(stops Stops, req UpRequest) (s Session, done bool, err erro
 		if err != nil || !again {
 			return s, done, err
 		}
+	}
+}
+
+// agrees refuses what a session that exists cannot be.
+func (r UpRequest) agrees(seen Session) error {
+	switch {
+	case seen.State == fsm.Absent:
+		return nil
+	case r.Branch != "" && seen.Branch != r.Branch:
+		return Taken(seen, r.Branch)
+	case r.Fits != nil:
+		return r.Fits(seen)
+	default:
+		return nil
 	}
 }
 

@@ -112,7 +112,7 @@ func (w *wrecker) remove(parent int, name, path, last string) {
 	}
 	before := w.err
 	w.empty(parent, name, path, last)
-	if w.err == before {
+	if w.err == before { //nolint:errorlint // the very same error, not one of its kind
 		w.note(path, unix.Unlinkat(parent, name, unix.AT_REMOVEDIR))
 	}
 }

@@ -24,7 +24,7 @@ type stat struct {
 
 // Positions of the fields behind the name, which is field 2 of proc(5).
 const (
-	fieldState   = 3 - 3
+	fieldState   = 3 - 3 //nolint:staticcheck // its number in proc(5), as the others
 	fieldParent  = 4 - 3
 	fieldGroup   = 5 - 3
 	fieldSession = 6 - 3
