@@ -70,7 +70,7 @@ func newRoot(a *app) *cobra.Command {
 		newUp(a), newDown(a), newShutdown(a), newRecover(a), newSync(a),
 		newLs(a), newStatus(a), newLogs(a), newEnv(a), newHistory(a),
 		newExec(a), newShell(a), newWhosePID(a),
-		newFlush(a), newGC(a), newInit(a), newValidate(a), newConfig(a), newCompletion(a), newVersion(a),
+		newFlush(a), newGC(a), newDoctor(a), newInit(a), newValidate(a), newConfig(a), newCompletion(a), newVersion(a),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.RunE = a.once(cmd.RunE)

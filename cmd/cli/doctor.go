@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/cmd/display"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", GroupID: groupRepo, Short: "check the machine, the state and all sessions; change nothing",
+		Long: `Look at what ecluse needs (git, Docker, tmux), at its state, and at the sessions of
+every repository on this machine: whether any was cut off, has lost its worktree or
+its repository, or finds a stranger at one of its ports, and what is left of those
+that are gone. Nothing is changed, and it works, too, when the state cannot be read.
+
+Exit status 0: all is well. 1: something is not; each comes with the command that
+helps, where a command does.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+	}
+}
+
+// The verdicts of a check.
+const (
+	verdictOK   = "ok"
+	verdictWarn = "warn"
+	verdictFail = "fail"
+)
+
+// finding is what a check of doctor came to.
+type finding struct {
+	// Check is its name: git, docker, tmux, config, state, database, locks, sessions,
+	// worktrees, repositories, ports, residue or networks.
+	Check string `json:"check"`
+	// Verdict is ok, warn (it will bite) or fail (it does).
+	Verdict string `json:"verdict"`
+	Detail  string `json:"detail"`
+	// Fix is a command that helps; empty if none does.
+	Fix string `json:"fix"`
+	// Repo and Slug of the session that it is about; empty if it is about none.
+	Repo string `json:"repo"`
+	Slug string `json:"slug"`
+}
+
+// doctor collects findings.
+type doctor struct {
+	*app
+	found []*finding
+}
+
+// say adds a finding.
+func (d *doctor) say(check, verdict, fix, format string, args ...any) *finding {
+	f := &finding{Check: check, Verdict: verdict, Fix: fix, Detail: fmt.Sprintf(format, args...)}
+	d.found = append(d.found, f)
+	return f
+}
+
+// well says that nothing is wrong, unless something was said since a number of findings.
+func (d *doctor) well(since int, check, format string, args ...any) {
+	if len(d.found) == since {
+		d.say(check, verdictOK, "", format, args...)
+	}
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	if _, err := a.openStore(); err != nil {
+		return err
+	}
+	d := &doctor{app: a}
+	cfg := d.tools(ctx)
+	d.disk()
+	if all, ok := d.database(); ok {
+		d.sessions(all)
+		d.ports(ctx, all)
+		d.residue(ctx)
+	}
+	d.networks(ctx, cfg)
+	return a.showFindings(d.found)
+}
+
+// showFindings prints them, and answers whether all is well.
+func (a *app) showFindings(found []*finding) error {
+	bad := 0
+	table := a.table(display.Column{Head: "CHECK"}, display.Column{Head: "VERDICT"}, display.Column{Head: "WHAT", Min: 30}, display.Column{Head: "FIX"})
+	for _, f := range found {
+		style := display.Normal
+		switch f.Verdict {
+		case verdictWarn:
+			style = display.Yellow
+		case verdictFail:
+			style = display.Red
+		}
+		if f.Verdict != verdictOK {
+			bad++
+		}
+		table.Row(style, f.Check, f.Verdict, f.Detail, dash(f.Fix))
+	}
+	var err error
+	if a.json {
+		err = writeJSON(a.Stdout, found)
+	} else {
+		err = table.Write(a.Stdout)
+	}
+	if err == nil && bad > 0 {
+		err = silentError{noError{errors.New("not all is well")}}
+	}
+	return err
+}
