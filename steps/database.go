@@ -40,7 +40,8 @@ const (
 )
 
 // databaseFact is what the step must know to compensate. It is saved before the
-// step acts. The URL follows from the session's configuration and leases.
+// step acts. The URL follows from the session's configuration and leases, but for
+// what it leaves to the environment, which another command may have otherwise.
 type databaseFact struct {
 	// Name of the database; empty when it turned out to be somebody else's.
 	Name string `json:"name"`
@@ -53,6 +54,8 @@ type databaseFact struct {
 	Ready bool `json:"ready,omitempty"`
 	// Making is the name under which the session makes a template.
 	Making string `json:"making,omitempty"`
+	// Where the server is, unless that is one of the session's.
+	Where *postgres.Where `json:"where,omitempty"`
 }
 
 // databaseFactKey is the fact's key.
@@ -115,7 +118,7 @@ func (d database) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	conn, err := d.connect(ctx, d.timeout())
+	conn, err := d.connect(ctx, fact, d.timeout())
 	if err != nil {
 		return hopelessDatabase(err)
 	}
@@ -136,7 +139,7 @@ func (d database) Do(ctx context.Context, a *saga.Attempt) error {
 		return nil
 	case kept, rebuilt:
 		a.Report("database %s is there: %s", name, claim.why)
-		adopted := databaseFact{Name: name, Run: d.Session().Run.ID, Adopted: claim.state == kept, Ready: claim.state == rebuilt}
+		adopted := databaseFact{Name: name, Run: d.Session().Run.ID, Adopted: claim.state == kept, Ready: claim.state == rebuilt, Where: d.where(conn.Server)}
 		if claim.state == rebuilt {
 			adopted.Run = fact.Run
 		}
@@ -153,7 +156,7 @@ func (d database) Do(ctx context.Context, a *saga.Attempt) error {
 			return err
 		}
 	}
-	fact = databaseFact{Name: name, Run: d.Session().Run.ID}
+	fact = databaseFact{Name: name, Run: d.Session().Run.ID, Where: d.where(conn.Server)}
 	if err := a.Save(databaseFactKey, fact); err != nil {
 		return err
 	}
@@ -188,7 +191,7 @@ func (d database) create(ctx context.Context, a *saga.Attempt, conn *postgres.Co
 		if err := conn.Comment(ctx, fact.Name, d.label().String()); err != nil {
 			return err
 		}
-		if err := d.migrate(ctx, fact.Name); err != nil {
+		if err := d.migrate(ctx, conn.Server, fact.Name); err != nil {
 			return err
 		}
 	}
@@ -219,14 +222,14 @@ func (d database) template(ctx context.Context, a *saga.Attempt, conn *postgres.
 			fact.Making = making
 			return a.Save(databaseFactKey, *fact)
 		},
-		Fill: d.migrate,
+		Fill: func(ctx context.Context, making string) error { return d.migrate(ctx, conn.Server, making) },
 	})
 }
 
 // migrate runs the command on a database of the server.
-func (d database) migrate(ctx context.Context, name string) error {
+func (d database) migrate(ctx context.Context, server *postgres.Server, name string) error {
 	hook := d.spec.Migrate.Value
-	vars, err := environment(d.Config, d.Session(), map[string]string{d.spec.Name: name})
+	vars, err := environment(d.Config, d.Session(), map[string]string{d.spec.Name: server.URL(name)})
 	if err != nil {
 		return saga.Permanent(err)
 	}
@@ -250,7 +253,7 @@ func (d database) Verify(ctx context.Context, a *saga.Attempt) error {
 	case !known || fact.Name == "":
 		return errors.New("the database was not made yet")
 	}
-	conn, err := d.connect(ctx, verifyPatience)
+	conn, err := d.connect(ctx, fact, verifyPatience)
 	if err != nil {
 		return err
 	}
@@ -272,7 +275,7 @@ func (d database) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if a.Reverting && fact.Run != s.Run.ID {
 		return nil // a repair failed; what it found stays as it is
 	}
-	server, err := d.server()
+	server, err := d.server(fact)
 	if err != nil {
 		return saga.Permanent(err)
 	}
@@ -332,7 +335,7 @@ func (d database) unreachable(a *saga.Attempt, server *postgres.Server, fact dat
 			return nil
 		}
 	}
-	return fmt.Errorf("drop database %s: %w; it is left there; mend that and run the command again: ecluse down %s", fact.Name, err, d.Session().Slug)
+	return fmt.Errorf("drop database %s at %s: %w; it is left there; mend that and run the command again: ecluse down %s", fact.Name, server.Address(), err, d.Session().Slug)
 }
 
 // fact loads what an earlier attempt saved.
@@ -343,8 +346,8 @@ func (d database) fact(a *saga.Attempt) (databaseFact, bool, error) {
 }
 
 // connect connects to the server.
-func (d database) connect(ctx context.Context, timeout time.Duration) (*postgres.Conn, error) {
-	server, err := d.server()
+func (d database) connect(ctx context.Context, fact databaseFact, timeout time.Duration) (*postgres.Conn, error) {
+	server, err := d.server(fact)
 	if err != nil {
 		return nil, saga.Permanent(err)
 	}

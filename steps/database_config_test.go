@@ -82,7 +82,7 @@ url_env = ["EVENTS_URL", "AUDIT_URL"]
 	if vars["EVENTS_URL"] != "postgres://localhost/events_feat_a_b_"+mark(s.Repo) || vars["AUDIT_URL"] != vars["EVENTS_URL"] {
 		t.Errorf("got %s and %s", vars["EVENTS_URL"], vars["AUDIT_URL"])
 	}
-	if vars, err = environment(cfg, s, map[string]string{"main": "making"}); err != nil || vars["JDBC"] != "jdbc:"+strings.Replace(want, name, "making", 1) {
+	if vars, err = environment(cfg, s, map[string]string{"main": strings.Replace(want, name, "making", 1)}); err != nil || vars["JDBC"] != "jdbc:"+strings.Replace(want, name, "making", 1) {
 		t.Errorf("instead: %s, %v", vars["JDBC"], err)
 	}
 	// Before the port is leased nobody who is early may stumble.

@@ -108,7 +108,7 @@ func (r *rig) step() database { return database{&Target{Handle: r, Config: r.cfg
 // database is the name of the session's database.
 func (r *rig) database(t *testing.T) string {
 	t.Helper()
-	server, err := r.step().server()
+	server, err := r.step().server(databaseFact{})
 	if err != nil {
 		t.Fatal(err)
 	}

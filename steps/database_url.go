@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,20 +45,23 @@ func databaseName(server *postgres.Server, s session.Session) string {
 }
 
 // databaseURLs are the variables with the URLs of the session's databases. Instead
-// has the names of others that stand in their place, by their keys.
+// has those of others that stand in their place, by their keys.
 func (c Config) databaseURLs(s session.Session, vars, instead map[string]string) (map[string]string, error) {
 	urls := map[string]string{}
 	for _, d := range c.Databases {
-		server, err := d.server(vars)
-		if err != nil {
-			return nil, err
-		}
-		name, ok := instead[d.Name]
+		address, ok := instead[d.Name]
 		if !ok {
-			name = databaseName(server, s)
+			server, err := d.server(vars)
+			if err == nil {
+				server, err = factOf(d, s).at(server)
+			}
+			if err != nil {
+				return nil, err
+			}
+			address = server.URL(databaseName(server, s))
 		}
 		for _, variable := range d.urlEnv() {
-			urls[variable] = server.URL(name)
+			urls[variable] = address
 		}
 	}
 	return urls, nil
@@ -70,13 +74,47 @@ func (c Config) early() Config {
 	return c
 }
 
-// server is where the session's database is.
-func (d database) server() (*postgres.Server, error) {
+// factOf is the fact of a session's database; it is empty before it was begun.
+func factOf(d Database, s session.Session) (fact databaseFact) {
+	i := s.Plan.Index(databasePrefix + d.Name)
+	if i < 0 || i >= len(s.Progress.Steps) {
+		return fact
+	}
+	if err := json.Unmarshal(s.Progress.Steps[i].Facts[databaseFactKey], &fact); err != nil {
+		return databaseFact{}
+	}
+	return fact
+}
+
+// at is the server where the database was made, wherever the URL leads now.
+func (f databaseFact) at(server *postgres.Server) (*postgres.Server, error) {
+	if f.Where == nil {
+		return server, nil
+	}
+	return server.At(*f.Where)
+}
+
+// server is where the session's database is, or is to be.
+func (d database) server(fact databaseFact) (*postgres.Server, error) {
 	vars, err := Environment(d.Config.early(), d.Session())
 	if err != nil {
 		return nil, err
 	}
-	return d.spec.server(vars)
+	server, err := d.spec.server(vars)
+	if err != nil {
+		return nil, err
+	}
+	return fact.at(server)
+}
+
+// where is what the fact keeps of a server. One of the session's own is where its
+// port is.
+func (d database) where(server *postgres.Server) *postgres.Where {
+	if d.own(server) {
+		return nil
+	}
+	w := server.Where()
+	return &w
 }
 
 // name is the name of the session's database.

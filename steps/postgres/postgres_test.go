@@ -84,6 +84,43 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestAmbient: what a URL leaves to the environment it says to its readers.
+func TestAmbient(t *testing.T) {
+	t.Setenv("PGHOST", "db.example")
+	t.Setenv("PGPORT", "6000")
+	t.Setenv("PGUSER", "me you")
+	for text, want := range map[string]string{
+		"postgres:///app": "postgres://me%20you@db.example:6000/x",
+		"postgres://app:pw@h:5432/app?options=-c%20a%3Db":    "postgres://app:pw@h:5432/x?options=-c%20a%3Db",
+		"postgres://app:pw@h/app?options=-c%20a%3Db":         "postgres://app:pw@h:6000/x?options=-c%20a%3Db",
+		"postgres://:7000/app?host=/run/a%20b&user=u&a=b":    "postgres://:7000/x?host=/run/a%20b&user=u&a=b",
+		"postgres:///app?host=/run/a%20b&user=u":             "postgres:///x?host=%2Frun%2Fa%20b&port=6000&user=u",
+		"postgres://app@[::1]/app?port=5432&sslmode=disable": "postgres://app@[::1]/x?port=5432&sslmode=disable",
+		"postgres://app@[::1]/app?sslmode=disable":           "postgres://app@[::1]:6000/x?sslmode=disable",
+	} {
+		server, err := Parse(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := server.URL("x"); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+		again, err := Parse(server.URL("x"))
+		if err != nil || again.Where() != server.Where() {
+			t.Errorf("%s leads to %+v, not %+v, %v", text, again.Where(), server.Where(), err)
+		}
+		elsewhere := Where{Host: "other", Port: 1234, User: "u2"}
+		if again, err = server.At(elsewhere); err != nil || again.Where() != elsewhere {
+			t.Errorf("%s: %v, %v", text, again, err)
+		}
+	}
+	t.Setenv("PGHOST", "a,b")
+	if _, err := Parse("postgres:///app"); err == nil {
+		t.Error("several hosts are taken")
+	}
+}
+
 func TestFit(t *testing.T) {
 	long := strings.Repeat("ä", 40)
 	one, two := Fit(long+"1", 63), Fit(long+"2", 63)

@@ -44,13 +44,17 @@ func Parse(text string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the URL: %w", hide(err, base))
 	}
-	return &Server{base: base, config: config}, nil
+	if several(config) {
+		return nil, errors.New("it leads to several hosts; name the one where databases can be made")
+	}
+	return &Server{base: explicit(base, whereOf(config)), config: config}, nil
 }
 
 // Database is the name of the database in the URL.
 func (s *Server) Database() string { return strings.TrimPrefix(s.base.Path, "/") }
 
-// URL is that of another database of the server: all else in it stays.
+// URL is that of another database of the server: all else in it stays. What the URL
+// leaves to PGHOST, PGPORT and PGUSER it says, for those who have others.
 func (s *Server) URL(database string) string {
 	other := *s.base
 	other.Path, other.RawPath = "/"+database, ""
