@@ -182,29 +182,38 @@ func (v validator) inherit() {
 	}
 }
 
-// env checks the table of variables as far as it can be known: what it refers to
-// may be a port that the compose file of a branch publishes.
-func (v validator) env() {
-	if len(v.Env) == 0 {
-		return
-	}
+// knownVariables are those that [env] may refer to, without its own.
+func (v validator) knownVariables() (map[string]string, error) {
 	vars, err := Environment(v.early(), v.pretended())
 	if err != nil {
-		return // without [env] there is nothing to go wrong
+		return nil, err
 	}
 	for _, d := range v.Databases {
 		for _, name := range d.urlEnv() {
 			vars[name] = ""
 		}
 	}
-	names := slices.Sorted(maps.Keys(v.Env))
-	for _, name := range names {
-		for _, match := range referencePattern.FindAllStringSubmatch(v.Env[name], -1) {
+	for _, value := range v.Env {
+		for _, match := range referencePattern.FindAllStringSubmatch(value, -1) {
 			if v.Mode != ModeHost && leasedPattern.MatchString(match[1]) {
 				vars[match[1]] = ""
 			}
 		}
 	}
+	return vars, nil
+}
+
+// env checks the table of variables as far as it can be known: what it refers to
+// may be a port that the compose file of a branch publishes.
+func (v validator) env() {
+	if len(v.Env) == 0 {
+		return
+	}
+	vars, err := v.knownVariables()
+	if err != nil {
+		return // without [env] there is nothing to go wrong
+	}
+	names := slices.Sorted(maps.Keys(v.Env))
 	others := maps.Clone(vars)
 	for _, name := range names {
 		others[name] = ""

@@ -26,30 +26,35 @@ func (c Config) Warnings() []string {
 			d.Name, d.forTemplate())
 	}
 	setters := map[string]string{}
-	low, high := ephemeral()
 	for _, s := range c.Services {
 		for _, name := range slices.Concat([]string(s.PortEnv), extraEnv(s)) {
 			add(setters[name] != "", "%s is set by %s and by %s, and holds the port of %[3]s", name, setters[name], s.Name)
 			setters[name] = s.Name
 		}
-		native := s.native()
-		add(s.ported() && s.hostBase() >= low && s.hostBase() <= high,
-			"port %d of service %s is one of those that the system gives to outgoing connections (%d to %d): one may take it before the service does, so choose a lower base_port",
-			s.hostBase(), s.Name, low, high)
-		add(s.ported() && s.publishes() && s.hostBase() < 1024, "port %d of service %s is one that only root may listen to", s.hostBase(), s.Name)
-		add(s.DebugPort != 0, "debug_port of service %s is now an entry of extra_ports", s.Name)
-		add(native && s.Command == "", "service %s has no command: it gets a port, and nothing is started", s.Name)
-		add(native && s.Command == "" && s.Ready != Ready{}, "ready of service %s is ignored: nothing is started", s.Name)
-		add(native && s.Compose != "", "compose of service %s is ignored: it does not run in docker", s.Name)
-		add(native && s.PublishPrimary != nil, "publish_primary of service %s is ignored: it does not run in docker", s.Name)
-		add(!native && s.Command != "", "command of service %s is ignored: the compose file has its own", s.Name)
-		add(!native && s.Ready != Ready{}, "ready of service %s is ignored: give it a healthcheck in the compose file", s.Name)
-		add(!native && s.PublishPrimary == nil && !s.publishes(),
-			"base_port of service %s is not published, because an extra port has a container_port; say publish_primary = true or false", s.Name)
-		add(!native && s.HostPort != 0 && slices.ContainsFunc(s.ExtraPorts, func(e ExtraPort) bool { return e.ContainerPort != 0 }),
-			"service %s has a host_port and an extra port with a container_port: host_port is only that of base_port", s.Name)
+		s.warn(add)
 	}
 	return list
+}
+
+// warn adds what is odd about one service.
+func (s Service) warn(add func(wrong bool, format string, args ...any)) {
+	low, high := ephemeral()
+	native := s.native()
+	add(s.ported() && s.hostBase() >= low && s.hostBase() <= high,
+		"port %d of service %s is one of those that the system gives to outgoing connections (%d to %d): one may take it before the service does, so choose a lower base_port",
+		s.hostBase(), s.Name, low, high)
+	add(s.ported() && s.publishes() && s.hostBase() < 1024, "port %d of service %s is one that only root may listen to", s.hostBase(), s.Name)
+	add(s.DebugPort != 0, "debug_port of service %s is now an entry of extra_ports", s.Name)
+	add(native && s.Command == "", "service %s has no command: it gets a port, and nothing is started", s.Name)
+	add(native && s.Command == "" && s.Ready != Ready{}, "ready of service %s is ignored: nothing is started", s.Name)
+	add(native && s.Compose != "", "compose of service %s is ignored: it does not run in docker", s.Name)
+	add(native && s.PublishPrimary != nil, "publish_primary of service %s is ignored: it does not run in docker", s.Name)
+	add(!native && s.Command != "", "command of service %s is ignored: the compose file has its own", s.Name)
+	add(!native && s.Ready != Ready{}, "ready of service %s is ignored: give it a healthcheck in the compose file", s.Name)
+	add(!native && s.PublishPrimary == nil && !s.publishes(),
+		"base_port of service %s is not published, because an extra port has a container_port; say publish_primary = true or false", s.Name)
+	add(!native && s.HostPort != 0 && slices.ContainsFunc(s.ExtraPorts, func(e ExtraPort) bool { return e.ContainerPort != 0 }),
+		"service %s has a host_port and an extra port with a container_port: host_port is only that of base_port", s.Name)
 }
 
 // forTemplate is what a database lacks for a template that ecluse makes.

@@ -113,6 +113,12 @@ func (a *app) syncTarget(ctx context.Context, repo git.Repo, args []string) (upT
 	} else if s, ok, err := a.here(st, repo.CommonDir); err != nil || ok {
 		return upTarget{key: s.Key}, err
 	}
+	return a.syncWorktree(ctx, repo, slug)
+}
+
+// syncWorktree finds the worktree of the user's that has a branch of that slug, or that
+// the command is run in if there is none.
+func (a *app) syncWorktree(ctx context.Context, repo git.Repo, slug string) (upTarget, error) {
 	all, err := repo.Worktrees(ctx)
 	if err != nil {
 		return upTarget{}, err
