@@ -77,7 +77,7 @@ func dockerfile(b *types.BuildConfig) (text, path string) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(b.Context, path)
 	}
-	if !filepath.IsAbs(path) {
+	if !filepath.IsAbs(path) || endless(path) {
 		return "", ""
 	}
 	data, err := os.ReadFile(path)

@@ -61,8 +61,25 @@ type Model struct {
 var loading sync.Mutex
 
 // Load reads the compose file of a worktree. The error is a *FileError, or wraps
-// [ErrNoFile] or [ErrOutside].
+// [ErrNoFile] or [ErrOutside]. Reading that does not come to an end is left behind
+// when ctx ends.
 func Load(ctx context.Context, opts LoadOptions) (*Model, error) {
+	var m *Model
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		m, err = opts.model(ctx)
+	}()
+	select {
+	case <-ended:
+		return m, err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("load the compose file: %w", context.Cause(ctx))
+	}
+}
+
+func (opts LoadOptions) model(ctx context.Context) (*Model, error) {
 	if !filepath.IsAbs(opts.Dir) {
 		return nil, fmt.Errorf("load the compose file: the worktree %q is no absolute path", opts.Dir)
 	}
@@ -84,6 +101,9 @@ func Load(ctx context.Context, opts LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	if err := opts.readEnv(env, filepath.Dir(files[0])); err != nil {
+		return nil, err
+	}
+	if err := readable(files); err != nil {
 		return nil, err
 	}
 	project, err := opts.load(ctx, env, files)
@@ -163,6 +183,9 @@ func (opts LoadOptions) environment() types.Mapping {
 // readEnv adds what the .env of a folder says and nobody has said before.
 func (opts LoadOptions) readEnv(env types.Mapping, dir string) error {
 	file := filepath.Join(dir, ".env")
+	if endless(file) {
+		return &FileError{File: file, Err: errEndless}
+	}
 	if !isFile(file) {
 		if file = opts.StandIns[file]; !isFile(file) {
 			return nil
@@ -209,11 +232,11 @@ func (opts LoadOptions) files(env types.Mapping) ([]string, error) {
 // discover finds the file that Compose would take, and its override.
 func discover(dir string) []string {
 	for _, name := range cli.DefaultFileNames {
-		if !isFile(filepath.Join(dir, name)) {
+		if !isFile(filepath.Join(dir, name)) && !endless(filepath.Join(dir, name)) {
 			continue
 		}
 		for _, override := range cli.DefaultOverrideFileNames {
-			if isFile(filepath.Join(dir, override)) {
+			if isFile(filepath.Join(dir, override)) || endless(filepath.Join(dir, override)) {
 				return []string{name, override}
 			}
 		}

@@ -29,6 +29,9 @@ func partsOf(files []string) []part {
 		if slices.ContainsFunc(parts, func(p part) bool { return p.file == file }) {
 			continue
 		}
+		if endless(file) {
+			continue
+		}
 		data, err := os.ReadFile(file)
 		var doc yaml.Node
 		if err != nil || yaml.Unmarshal(data, &doc) != nil || len(doc.Content) == 0 {
