@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ecluse/steps/run"
 )
@@ -34,13 +35,22 @@ var look = strings.Join([]string{
 	fmt.Sprintf("{{.Label %q}}", composeOneOff), "{{.State}}", "{{.Status}}", "{{.Ports}}",
 }, "\t")
 
+// lookPatience is how long an engine may take to tell. Whoever asks looks at it, and
+// waits.
+const lookPatience = 5 * time.Second
+
 // Look tells how all containers of a session are that an engine has, by its random id,
 // with one question however many there are. It changes nothing. The error
 // wraps [ErrMissing] or [ErrUnreachable].
 func Look(ctx context.Context, at Place, session string) ([]Container, error) {
 	e := &Engine{place: at}
+	ctx, cancel := context.WithTimeoutCause(ctx, lookPatience, fmt.Errorf("%w: %s: no answer within %s", ErrUnreachable, at, lookPatience))
+	defer cancel()
 	lines, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--filter", "label="+LabelSession+"="+session, "--filter", "label="+composeHash, "--format", look)
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = cause
+		}
 		return nil, fmt.Errorf("ask docker how the containers are: %w", err)
 	}
 	var list []Container
