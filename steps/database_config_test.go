@@ -1,11 +1,13 @@
 package steps
 
 import (
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"ecluse/saga/session"
+	"ecluse/steps/config"
 	"ecluse/steps/postgres"
 )
 
@@ -48,6 +50,29 @@ func TestDatabaseConfiguration(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		case wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)):
 			t.Errorf("%s: %v, want something about %s", text, err, wrong)
+		}
+	}
+}
+
+// TestDatabaseProblemsTellNoPassword: neither those of the URL, nor those that stand
+// beside it.
+func TestDatabaseProblemsTellNoPassword(t *testing.T) {
+	for _, text := range []string{
+		`url = "postgres://app:s3cr3t%zz@host/app"`, `url = "postgres://app:s3cr3t@host:notaport/app"`, `url = "postgres:s3cr3t"`,
+		`url = "postgres://app:s3cr3t@host/app?sslmode=bogus"`, `url = "postgres://app@host/app?sslmode=bogus&password=s3cr3t"`,
+		`url = "mysql://app:s3cr3t@host/app"`, `url = "postgres://app:s3cr3t@h/${NOPE}"`, `url = ["postgres://app:s3c/r3t@h/app"]`,
+		`ulr = "postgres://app:s3cr3t@h/app"`, `url = "postgres://app:s3cr3t@h/app`, `url = "postgres://app@h/app?password=s3cr3t`,
+	} {
+		_, err := loadText(t, "mode = \"hybrid\"\n[[databases]]\nname = \"main\"\nengine = \"postgres\"\n"+text+"\n")
+		var problems *config.Error
+		if !errors.As(err, &problems) {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for _, p := range problems.Problems {
+			if shown := p.Message + p.Excerpt; strings.Contains(shown, "s3c") || strings.Contains(shown, "r3t") || p.Line == 0 {
+				t.Errorf("%s: %+v", text, p)
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ func (v validator) databases() {
 	}
 	for i, d := range v.Databases {
 		at := fmt.Sprintf("databases.%d.", i)
+		v.Secret(at + "url")
 		switch {
 		case d.Name == "" && !v.Has(at+"name"):
 			v.Invalid(at+"name", "a database needs a name")

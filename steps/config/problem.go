@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -69,6 +70,7 @@ type Problems struct {
 	doc     *document
 	list    []Problem
 	seen    map[string]bool
+	secret  map[string]bool
 	omitted int
 }
 
@@ -93,6 +95,15 @@ func (p *Problems) Has(key string) bool {
 // Broken reports whether the file could not be read to its end as TOML, so that
 // what seems to be missing may be there.
 func (p *Problems) Broken() bool { return p.doc.broken }
+
+// Secret has the problems with a key show nothing of the file: what is wrong with a
+// value that holds a password is told to whoever reads a terminal, or a log.
+func (p *Problems) Secret(key string) {
+	if p.secret == nil {
+		p.secret = map[string]bool{}
+	}
+	p.secret[key] = true
+}
 
 // Invalid adds a problem with a key, given as a path: "mode", "services.0.name",
 // "hooks.post_up". It stands at the key's value, or, where the file has no such
@@ -160,7 +171,9 @@ func (p *Problems) add(problem Problem, at span) {
 	problem.Key, problem.Message = clip(problem.Key, maxKey), clip(problem.Message, maxMessage)
 	if at.to > at.from {
 		problem.Line, problem.Column = p.doc.position(at.from)
-		problem.Excerpt = p.doc.excerpt(at)
+		if !p.secret[problem.Key] {
+			problem.Excerpt = p.doc.excerpt(at)
+		}
 	}
 	p.list = append(p.list, problem)
 }
@@ -191,6 +204,26 @@ const (
 	before, width = 60, 100
 )
 
+// maskReach is how far around a place passwords are looked for, in bytes.
+const maskReach = 4096
+
+// passwords are the user of a URL, and what is said to be a password.
+var passwords = regexp.MustCompile(`(?i)://([^\s"']+)@|pass(?:word|wd|file)\s*=\s*["']?([^&\s"']+)`)
+
+// masked is a part of the text, byte for byte, without the passwords in it that can
+// be told, and where it begins.
+func (d *document) masked(from, to int32) ([]byte, int32) {
+	text := slices.Clone(d.text[from:to])
+	for _, at := range passwords.FindAllSubmatchIndex(text, -1) {
+		for group := 2; group < len(at); group += 2 {
+			for i := at[group]; i >= 0 && i < at[group+1]; i++ {
+				text[i] = 'x'
+			}
+		}
+	}
+	return text, from
+}
+
 // excerpt is the line of a place, with its number, and a caret for each character
 // of the place below.
 func (d *document) excerpt(at span) string {
@@ -198,9 +231,10 @@ func (d *document) excerpt(at span) string {
 	from, to := d.bounds(line)
 	at.from = min(at.from, to)
 	at.to = max(min(at.to, to), at.from)
-	head := []rune(string(d.text[max(from, at.from-4*before):at.from]))
-	mark := []rune(string(d.text[at.from:min(at.to, at.from+4*width)]))
-	tail := []rune(string(d.text[at.to:min(to, at.to+4*width)]))
+	text, base := d.masked(max(from, at.from-maskReach), min(to, at.to+maskReach))
+	head := []rune(string(text[max(from, at.from-4*before)-base : at.from-base]))
+	mark := []rune(string(text[at.from-base : min(at.to, at.from+4*width)-base]))
+	tail := []rune(string(text[at.to-base : min(to, at.to+4*width)-base]))
 	left, right := "", ""
 	if at.from-from > 4*before || len(head) > before {
 		head, left = head[max(len(head)-before, 0):], "…"

@@ -76,11 +76,21 @@ func TestParse(t *testing.T) {
 		"", "mysql://a@b/c", "postgres://app:s3cr3t@host", "postgres://app:s3cr3t@host/", "postgres://app:s3cr3t@host:port/app",
 		"postgres://app:s3cr3t@a:1,b:2/app", "postgres://app:s3cr3t%zz@host/app", "postgres://app:s3cr3t@host/app?sslmode=sometimes",
 		"postgres://app:s3cr3t@host/app?dbname=other", "postgres://app:s3cr3t@host/" + strings.Repeat("x", 64), "host=s3cr3t",
+		"postgres://app@host/app?password=s3cr3t&sslmode=sometimes", "postgres://app@host/app?sslmode=sometimes&pass%77ord=%733cr3t",
 	} {
 		_, err := Parse(text)
 		if err == nil || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	server, err := Parse("postgres://app:s3cr3t@h/app?sslmode=disable&password=s3cr3t&pass%66ile=/s3cr3t&sslpassword=s3cr3t&port=1")
+	must(t, err)
+	const want = "postgres://app:xxxxx@h/x?sslmode=disable&password=xxxxx&pass%66ile=xxxxx&sslpassword=xxxxx&port=1"
+	if got := server.Redacted("x"); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

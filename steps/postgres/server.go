@@ -1,11 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -61,10 +63,18 @@ func (s *Server) URL(database string) string {
 	return other.String()
 }
 
-// Redacted is the same without the password.
+// Redacted is the same without what nobody is to read.
 func (s *Server) Redacted(database string) string {
 	other := *s.base
 	other.Path, other.RawPath = "/"+database, ""
+	pairs := strings.Split(other.RawQuery, "&")
+	for i, pair := range pairs {
+		raw, _, _ := strings.Cut(pair, "=")
+		if key, err := url.QueryUnescape(raw); err == nil && slices.Contains(secretKeys, key) {
+			pairs[i] = raw + "=xxxxx"
+		}
+	}
+	other.RawQuery = strings.Join(pairs, "&")
 	return other.Redacted()
 }
 
@@ -99,14 +109,45 @@ func Fit(name string, limit int) string {
 	return fmt.Sprintf("%s_%x", cut, sha256.Sum256([]byte(name)))[:len(cut)+9]
 }
 
-// hide takes the password out of what an error says.
+// secretKeys are the parameters of a URL that nobody is to read.
+var secretKeys = []string{"password", "passfile", "sslpassword"}
+
+// secrets are what is not to be shown of a URL, as its readers spell it.
+func secrets(base *url.URL) []string {
+	var list []string
+	add := func(secret string) {
+		if secret != "" {
+			list = append(list, secret, url.QueryEscape(secret), url.PathEscape(secret))
+		}
+	}
+	if password, has := base.User.Password(); has && password != "" {
+		add(password)
+		list = append(list, base.User.String())
+	}
+	for key, values := range base.Query() {
+		for _, value := range values {
+			if slices.Contains(secretKeys, key) {
+				add(value)
+			}
+		}
+	}
+	for _, pair := range strings.Split(base.RawQuery, "&") {
+		if key, raw, _ := strings.Cut(pair, "="); slices.Contains(secretKeys, key) && raw != "" {
+			list = append(list, raw)
+		}
+	}
+	// A secret may be a part of another one.
+	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return list
+}
+
+// hide takes the secrets out of what an error says.
 func hide(err error, base *url.URL) error {
-	password, has := base.User.Password()
-	if err == nil || !has || password == "" {
-		return err
+	if err == nil {
+		return nil
 	}
 	text := err.Error()
-	for _, secret := range []string{password, url.QueryEscape(password), url.PathEscape(password), base.User.String()} {
+	for _, secret := range secrets(base) {
 		text = strings.ReplaceAll(text, secret, "xxxxx")
 	}
 	if text == err.Error() {
