@@ -24,7 +24,7 @@ func (w *rewriter) base(s *types.ServiceConfig) {
 		return
 	}
 	w.absent(s, text)
-	own, names := renamed(text, s.Build, w.images)
+	own, names := renamed(text, s.Build, w.others(s.Name))
 	if len(names) == 0 {
 		return
 	}
@@ -36,6 +36,16 @@ func (w *rewriter) base(s *types.ServiceConfig) {
 	for _, name := range names {
 		w.standsOn(s, name)
 	}
+}
+
+// others are the images of the session that a service may be built from. Its own is not
+// one of them: a Dockerfile that names it means what had that name before.
+func (w *rewriter) others(service string) map[string]string {
+	others := maps.Clone(w.images)
+	if image := w.m.project.Services[service].Image; image != "" {
+		delete(others, canonical(image))
+	}
+	return others
 }
 
 // standsOn notes that a service is built from an image of the file, by its canonical

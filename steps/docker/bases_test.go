@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"ecluse/steps/docker"
+	"ecluse/steps/docker/dockertest"
 )
 
 // family is an image that another is built from, by all the ways to say so.
@@ -115,6 +116,18 @@ func TestBaseThatDoesNotRun(t *testing.T) {
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "service a") || !strings.Contains(r.Warnings[0], "service root") {
 		t.Errorf("warnings %q, want one that names both", r.Warnings)
 	}
+}
+
+// TestBuiltFromItsOwnName: an image may be built from what has had its name before.
+func TestBuiltFromItsOwnName(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
+	name := "itself-" + s.up.Session
+	dockertest.Docker(t, "tag", dockertest.Image(t), name)
+	t.Cleanup(func() { dockertest.Docker(t, "image", "rm", name) })
+	s.write(t, "compose.yaml", "services: {a: {image: "+name+", build: {dockerfile_inline: \"FROM "+name+"\\nENV X=1\\n\"}}}\n")
+	s.rewrite(t)
+	s.start(t)
 }
 
 // rewritten is the private file of a session called p.

@@ -240,9 +240,10 @@ func (w *rewriter) image(s *types.ServiceConfig) {
 	w.unpulled(s)
 	s.Build.Tags = nil
 	s.Build.Labels = w.labelled(s.Build.Labels)
+	others := w.others(s.Name)
 	for name, context := range s.Build.AdditionalContexts {
-		if image, ok := strings.CutPrefix(context, "docker-image://"); ok && w.images[canonical(image)] != "" {
-			s.Build.AdditionalContexts[name] = "docker-image://" + w.images[canonical(image)]
+		if image, ok := strings.CutPrefix(context, "docker-image://"); ok && others[canonical(image)] != "" {
+			s.Build.AdditionalContexts[name] = "docker-image://" + others[canonical(image)]
 			w.standsOn(s, canonical(image))
 		}
 	}
