@@ -245,6 +245,18 @@ services:
 	}
 }
 
+// TestPaused: what somebody has paused goes on.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
+	s.start(t)
+	dockertest.Docker(t, "pause", s.up.Name+"-a-1")
+	s.start(t)
+	if err := s.engine.Verify(t.Context(), s.up); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPortTaken: something takes the port between lease and start.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()

@@ -70,6 +70,9 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := e.unpause(ctx, o.Name); err != nil {
+		return err
+	}
 	if err := e.still(ctx, o); err != nil {
 		return err
 	}
@@ -104,6 +107,19 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	default:
 		return nil
 	}
+}
+
+// unpause lets go on what somebody has paused: Compose cannot start it.
+func (e *Engine) unpause(ctx context.Context, project string) error {
+	labels := filtered([]string{composeProject + "=" + project, composeHash})
+	ids, err := e.lines(ctx, append([]string{"ps", "--quiet", "--filter", "status=paused"}, labels...)...)
+	if err == nil && len(ids) > 0 {
+		_, err = e.docker(ctx, append([]string{"unpause"}, ids...)...)
+	}
+	if err != nil {
+		return fmt.Errorf("let paused containers go on: %w", err)
+	}
+	return nil
 }
 
 // still stops what runs if all is to start again. The containers stay, and so do
