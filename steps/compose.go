@@ -207,11 +207,8 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if a.Reverting && fact.Run != s.Run.ID {
 		return nil // a repair failed; what it found stays as it is
 	}
-	// Who runs `docker compose watch` for the session would make anew what is
-	// removed. Nothing of this attempt's own runs yet.
-	watchers := func() ([]proc.ID, error) { return proc.Carrying(marks(s, a.Step)...) }
-	if err := proc.Stop(ctx, grace, watchers); err != nil {
-		return fmt.Errorf("end what watches the services: %w", err)
+	if err := c.unwatch(ctx, a.Step); err != nil {
+		return err
 	}
 	engine, err := docker.OpenAt(ctx, fact.Place)
 	if err != nil {
@@ -228,6 +225,16 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 		return err
 	}
 	return remove(fact.File)
+}
+
+// unwatch ends who runs `docker compose watch` for the step: it would make anew what is
+// removed, and lets no other do the same. Nothing of a new attempt's own may run yet.
+func (c compose) unwatch(ctx context.Context, step string) error {
+	watchers := func() ([]proc.ID, error) { return proc.Carrying(marks(c.Session(), step)...) }
+	if err := proc.Stop(ctx, grace, watchers); err != nil {
+		return fmt.Errorf("end what watches the services: %w", err)
+	}
+	return nil
 }
 
 // fact loads what an earlier attempt saved.

@@ -57,6 +57,10 @@ func (c compose) watch(ctx context.Context, step string, fact composeFact, out i
 	if err != nil {
 		return err
 	}
+	// One that was killed has left its watcher behind.
+	if err := c.unwatch(ctx, step); err != nil {
+		return err
+	}
 	ctx = run.With(ctx, run.Inherit{Env: marks(c.Session(), step), Grace: grace})
 	engine, err := docker.OpenAt(ctx, fact.Place)
 	if err != nil {

@@ -2,7 +2,9 @@ package steps
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,5 +54,53 @@ func TestWatcherGoesFirst(t *testing.T) {
 	}
 	if left := r.left(t); len(left) > 0 {
 		t.Errorf("still there: %v", left)
+	}
+}
+
+// TestWatcherOfBefore: a watcher that was left behind does not keep the next from its
+// work.
+func TestWatcherOfBefore(t *testing.T) {
+	t.Parallel()
+	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{
+		"compose.yaml": "services: {a: {image: IMAGE, build: {context: .}, develop: {watch: [{action: rebuild, path: ./src}]}}}\n",
+		"Dockerfile":   "FROM IMAGE\n", "src/x": "",
+	})
+	if err := r.do(t); err != nil {
+		t.Fatal(err)
+	}
+	a := r.attempt()
+	fact, _, err := r.step().fact(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := exec.Command("docker", "compose", "--project-name", fact.Project, "--file", fact.File, "watch", "--no-up")
+	old.Env = append(os.Environ(), marks(r.s, composeStep)...)
+	said, err := old.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Stdout = old.Stderr
+	if err := old.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = old.Process.Kill(); _ = old.Wait() })
+	if line, err := bufio.NewReader(said).ReadString('\n'); err != nil {
+		t.Fatalf("the old watcher says %q: %v", line, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	in, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- r.step().watch(ctx, composeStep, fact, out); out.Close() }()
+	watching := false
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		t.Log(lines.Text())
+		if strings.Contains(lines.Text(), "Watch enabled") {
+			watching = true
+			cancel()
+		}
+	}
+	if err := <-ended; !watching {
+		t.Errorf("the new watcher does not watch: %v", err)
 	}
 }
