@@ -13,12 +13,13 @@ import (
 func results() map[string][]reflect.Type {
 	return map[string][]reflect.Type{
 		"up":         {reflect.TypeFor[upResult](), reflect.TypeFor[planResult]()},
-		"down":       {reflect.TypeFor[downResult]()},
+		"down":       {reflect.TypeFor[downResult](), reflect.TypeFor[[]*downed]()},
 		"recover":    {reflect.TypeFor[[]*recovered]()},
 		"ls":         {reflect.TypeFor[[]sessionView]()},
 		"shutdown":   {reflect.TypeFor[[]*downed]()},
 		"flush":      {reflect.TypeFor[flushResult]()},
 		"gc":         {reflect.TypeFor[[]*leftover]()},
+		"doctor":     {reflect.TypeFor[[]*finding]()},
 		"sync":       {reflect.TypeFor[syncResult]()},
 		"status":     {reflect.TypeFor[statusResult]()},
 		"logs":       {reflect.TypeFor[[]logView](), reflect.TypeFor[followedLine]()},

@@ -135,7 +135,7 @@ func TestJSONIsAsPublished(t *testing.T) {
 	}
 	check(w, []printed{
 		{"recover", 0, "recover", 1}, {"up", 0, "up feat-z", 1}, {"shutdown", 0, "shutdown --delete-worktrees", 1},
-		{"up", 0, "up feat-z", 1}, {"flush", 0, "flush --yes", 1},
+		{"up", 0, "up feat-z", 1}, {"up", 0, "up feat-w", 1}, {"down", 0, "down feat-z feat-w", 1}, {"flush", 0, "flush --yes", 1},
 	})
 	w.must(exec.Command("git", "-C", w.root, "clean", "-qf"))
 	w.mustBeClean("the end")
@@ -159,14 +159,14 @@ var emptyWorld = []printed{
 	{"down", 4, "down feat-x", 1}, {"env", 4, "env feat-x", 1}, {"status", 4, "status feat-x", 1}, {"logs", 4, "logs feat-x", 1},
 	{"exec", 4, "exec feat-x -- true", 1}, {"shell", 4, "shell feat-x", 1}, {"up", 2, "up --upload-pack=x", 1}, {"up", 2, "up -- --upload-pack=x", 1},
 	{"history", 4, "history feat-x", 1}, {"recover", 4, "recover feat-x", 1},
-	{"gc", 0, "gc", 1}, {"shutdown", 0, "shutdown", 1}, {"flush", 0, "flush --yes", 1},
+	{"gc", 0, "gc", 1}, {"doctor", 0, "doctor", 1}, {"shutdown", 0, "shutdown", 1}, {"flush", 0, "flush --yes", 1},
 }
 
 var fullWorld = []printed{
 	{"up", 0, "up feat-x", 1}, {"up", 0, "up feat-x --dry-run", 1}, {"ls", 0, "ls", 1}, {"status", 0, "status feat-x", 1}, {"env", 0, "env feat-x", 1},
 	{"history", 0, "history", 1}, {"logs", 0, "logs feat-x", 1}, {"logs", 0, "logs feat-x web", 1}, {"logs", -1, "logs feat-x nonsense", 1},
 	{"recover", 0, "recover", 1}, {"recover", 1, "recover --repair --dry-run", 1}, {"exec", 0, "exec feat-x -- true", 0}, {"exec", 3, "exec feat-x -- sh -c 'exit 3'", 0},
-	{"validate", 0, "validate --ports", 1}, {"sync", -1, "sync feat-x", 1}, {"gc", 0, "gc", 1}, {"flush", 2, "flush", 1},
+	{"validate", 0, "validate --ports", 1}, {"sync", -1, "sync feat-x", 1}, {"gc", 0, "gc", 1}, {"doctor", 0, "doctor", 1}, {"flush", 2, "flush", 1},
 }
 
 var brokenWorld = []printed{
