@@ -257,6 +257,19 @@ func TestPaused(t *testing.T) {
 	}
 }
 
+// TestAllAddressesAndOne: a port may be published on all addresses and on one of them.
+func TestAllAddressesAndOne(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, map[string]string{"compose.yaml": `
+services:
+  a: {image: IMAGE, command: ["-serve=:80"], ports: ["127.0.0.1:47000:80", "47000:80", "127.0.0.1:47000:80/udp"]}
+`})
+	s.start(t)
+	if err := s.engine.Verify(t.Context(), s.up); err != nil || len(s.leases) != 2 {
+		t.Errorf("verify: %v; leases are %v, want two", err, s.leases)
+	}
+}
+
 // TestPortTaken: something takes the port between lease and start.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()

@@ -103,6 +103,7 @@ func named(lease string, list []Published, rules map[string]Publish) {
 			p.Base = rule.Base
 		}
 		name, twin := shared[at]
+		twin = twin && !slices.ContainsFunc(list[:i], p.bars)
 		switch {
 		case rule.Name != "" && !used[portKey(p.Container, p.Protocol)]:
 			used[portKey(p.Container, p.Protocol)] = true
@@ -112,6 +113,13 @@ func named(lease string, list []Published, rules map[string]Publish) {
 		}
 		p.Name, shared[at], taken[name] = name, name, true
 	}
+}
+
+// bars reports whether the engine cannot publish both of two ports at one host port:
+// one is on all addresses, and the other on one of them.
+func (p Published) bars(other Published) bool {
+	all := func(ip string) bool { return ip == "" || ip == "0.0.0.0" || ip == "::" }
+	return p.Container == other.Container && p.Protocol == other.Protocol && all(p.HostIP) != all(other.HostIP)
 }
 
 // unique is a name that no other port of the service has.
