@@ -94,6 +94,16 @@ func (s Search) again(key session.Key) bool {
 	return slices.ContainsFunc(s.Sessions, func(one session.Session) bool { return one.Key == key })
 }
 
+// last is when the last session of a name ended.
+func (s Search) last(key session.Key) (last time.Time) {
+	for _, f := range s.Former {
+		if f.Key == key && f.Ended.After(last) {
+			last = f.Ended
+		}
+	}
+	return last
+}
+
 // of begins the entry of something that a former session left.
 func (s Search) of(f Former, kind, name string) Residue {
 	return Residue{Key: f.Key, Kind: kind, Name: name, Why: fmt.Sprintf("session %s, which made it, is gone", f.Slug), Since: f.Ended}
@@ -128,13 +138,13 @@ func (s Search) Docker(ctx context.Context) ([]Residue, error) {
 			}
 			r := s.of(f, part.kind, one.Name)
 			r.remove = func(ctx context.Context) error { return engine.Remove(ctx, part.into(one)) }
-			age := s.Now.Sub(f.Ended)
 			switch {
 			case s.again(f.Key):
 				r.Keep = fmt.Sprintf("there is a session %s again, and its down answers for it", f.Slug)
 			case part.kind == ResidueVolume:
-				r.Why = "kept volume of " + f.Slug
-				if age < s.Age {
+				// A later session of the name has used it, and left it again.
+				r.Why, r.Since = "kept volume of "+f.Slug, s.last(f.Key)
+				if s.Now.Sub(r.Since) < s.Age {
 					r.Keep = fmt.Sprintf("it was kept on purpose; it goes with --older-than 0s, or when it is %s old", days(s.Age))
 				}
 			}

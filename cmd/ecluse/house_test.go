@@ -103,12 +103,17 @@ func TestGCOfDocker(t *testing.T) {
 	}
 	w.ecluse(0, "status", "feat-y")
 	w.ecluse(0, "doctor")
-	// By its age it goes, and flush asks for none.
+	w.flushed("person-"+tag, "stranger-"+tag)
+}
+
+// flushed flushes all; what nobody can prove to be ours the test removes.
+func (w *world) flushed(foreign ...string) {
+	w.t.Helper()
 	w.ecluse(0, "flush", "--yes")
 	if list := w.collects("volume", "--older-than", "0s"); len(list) != 0 {
-		t.Errorf("after a flush there are %+v", list)
+		w.t.Errorf("after a flush there are %+v", list)
 	}
-	dockertest.Docker(t, "rm", "-f", "person-"+tag, "stranger-"+tag)
+	dockertest.Docker(w.t, append([]string{"rm", "-f"}, foreign...)...)
 	w.mustBeClean("after a flush")
 }
 
