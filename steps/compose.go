@@ -154,7 +154,7 @@ func (c compose) rewrite(ctx context.Context, fact composeFact, step string) (*d
 	s := c.Session()
 	return model.Rewrite(docker.Rewriting{Leases: s.Ports, Labels: map[string]string{
 		docker.LabelRepo: s.Repo, docker.LabelSession: s.ID, docker.LabelSlug: s.Slug,
-		docker.LabelSlot: strconv.Itoa(s.Slot), docker.LabelRun: fact.Run, docker.LabelStep: step,
+		docker.LabelSlot: strconv.Itoa(s.Slot), docker.LabelRun: fact.Run, docker.LabelStep: step, docker.LabelBranch: s.Branch,
 	}})
 }
 

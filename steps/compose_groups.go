@@ -23,8 +23,8 @@ type composeGroup struct {
 	Files []string
 	// Services are those that the configuration names, in its order.
 	Services []Service
-	// Label tells it apart from the other groups in the names of what is made for
-	// it. The group of the root has none.
+	// Label tells it apart from the other groups in the names of its ports. The
+	// group of the root has none.
 	Label string
 }
 
@@ -114,13 +114,29 @@ func tellApart(groups []composeGroup) {
 	}
 }
 
+// hashed is the end of a label that has a hash.
+var hashed = regexp.MustCompile(`-[0-9a-f]{6}$`)
+
+// identity is the group's part of names that data hangs on. Unlike the label it is
+// the same whatever other groups there are: the folder's name if that says it all,
+// else one with a hash of the path.
+func (g composeGroup) identity() string {
+	file := g.Files[0]
+	label := composeLabel(file)
+	if filepath.Join(label, "compose.yaml") == file && !hashed.MatchString(label) {
+		return label
+	}
+	sum := sha256.Sum256([]byte(file))
+	return fmt.Sprintf("%s-%x", label, sum[:3])
+}
+
 // project is the name of the group's compose project. No slug has an underline: a
 // session feat with a folder worker is not the session feat-worker.
 func (g composeGroup) project(cfg Config, s session.Session) string {
 	if g.Label == "" {
 		return fmt.Sprintf("%s_%s_%s", cfg.Prefix, s.Slug, mark(s.Repo))
 	}
-	return fmt.Sprintf("%s_%s_%s_%s", cfg.Prefix, s.Slug, g.Label, mark(s.Repo))
+	return fmt.Sprintf("%s_%s_%s_%s", cfg.Prefix, s.Slug, g.identity(), mark(s.Repo))
 }
 
 // private is the path of the group's private compose file.
@@ -128,7 +144,7 @@ func (g composeGroup) private(dir string) string {
 	if g.Label == "" {
 		return filepath.Join(dir, "compose.yaml")
 	}
-	return filepath.Join(dir, "compose-"+g.Label+".yaml")
+	return filepath.Join(dir, "compose-"+g.identity()+".yaml")
 }
 
 // String names the group's files.

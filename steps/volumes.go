@@ -73,10 +73,52 @@ func (v volumes) Do(ctx context.Context, a *saga.Attempt) error {
 	if fact.Prior, err = engine.Volumes(ctx, docker.Volumes{Projects: fact.Projects}); err != nil {
 		return err
 	}
+	kept, err := engine.Kept(ctx, s.Repo, s.Slug)
+	if err != nil {
+		return err
+	}
 	if err := a.Save(placeFactKey, at); err != nil {
 		return err
 	}
+	heirloomsOf(s, fact.Prior, kept).tell(a, s.Slug)
 	return a.Save(volumesFactKey, fact)
+}
+
+// heirlooms are the volumes that earlier sessions of a name left.
+type heirlooms struct {
+	// Own are used; so are Theirs, which are of other branches. Unused are those
+	// of projects that the session does not have.
+	Own            []string
+	Theirs, Unused []docker.KeptVolume
+}
+
+// heirloomsOf tells the volumes of a slug apart.
+func heirloomsOf(s session.Session, prior []string, kept []docker.KeptVolume) (h heirlooms) {
+	h.Own = slices.Clone(prior)
+	for _, volume := range kept {
+		i := slices.Index(h.Own, volume.Name)
+		switch {
+		case i < 0 && volume.Session != s.ID:
+			h.Unused = append(h.Unused, volume)
+		case i >= 0 && volume.Branch != "" && volume.Branch != s.Branch:
+			h.Own = slices.Delete(h.Own, i, i+1)
+			h.Theirs = append(h.Theirs, volume)
+		}
+	}
+	return h
+}
+
+// tell says what becomes of them.
+func (h heirlooms) tell(a *saga.Attempt, slug string) {
+	if len(h.Own) > 0 {
+		a.Report("uses the volumes kept of an earlier session of %s: %s", slug, strings.Join(h.Own, ", "))
+	}
+	for _, volume := range h.Theirs {
+		a.Warn("volume %s holds the data of branch %s, whose session had the name %s, too; it is used, and `ecluse down %[3]s` removes it", volume.Name, volume.Branch, slug)
+	}
+	for _, volume := range h.Unused {
+		a.Warn("kept volume %s of an earlier session of %s is not used by this one; `docker volume rm %[1]s` removes it", volume.Name, slug)
+	}
 }
 
 // Compensate removes the volumes, or names those that stay: all, if that was asked

@@ -109,3 +109,56 @@ volumes: {data: , more: }
 		t.Errorf("still there: %v, %v", r.data(t), err)
 	}
 }
+
+// TestVolumesOfEarlierSessions: it is known whose data a session begins with, and
+// which data of its name it does not.
+func TestVolumesOfEarlierSessions(t *testing.T) {
+	t.Parallel()
+	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+services: {a: {image: IMAGE, volumes: ["data:/tmp"]}}
+volumes: {data: }
+`})
+	r.s.Branch = "feat/a"
+	if err := r.do(t); err != nil {
+		t.Fatal(err)
+	}
+	data := Project(r.Config, r.s) + "_data"
+	s := r.s
+	engine, err := docker.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(prior ...string) heirlooms {
+		kept, err := engine.Kept(t.Context(), s.Repo, s.Slug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := heirloomsOf(s, prior, kept)
+		for _, volume := range slices.Concat(h.Theirs, h.Unused) {
+			if volume.Name != data || volume.Branch != r.s.Branch || volume.Session != r.s.ID {
+				t.Errorf("got %+v", volume)
+			}
+		}
+		return h
+	}
+	if h := look(); len(h.Own)+len(h.Theirs)+len(h.Unused) > 0 {
+		t.Errorf("its own are told of: %+v", h)
+	}
+	s.ID += "x"
+	if h := look(data); !slices.Equal(h.Own, []string{data}) || len(h.Theirs)+len(h.Unused) > 0 {
+		t.Errorf("of the branch: %+v", h)
+	}
+	if h := look(); len(h.Unused) != 1 || len(h.Theirs) > 0 {
+		t.Errorf("of another project: %+v", h)
+	}
+	s.Branch += "/other"
+	if h := look(data); len(h.Theirs) != 1 || len(h.Own)+len(h.Unused) > 0 {
+		t.Errorf("of another branch: %+v", h)
+	}
+	s.Slug += "x"
+	if h := look(); len(h.Unused) > 0 {
+		t.Errorf("of another name: %+v", h)
+	}
+	r.s.Run.Verb = session.VerbDown
+	r.compensate(t, false)
+}
