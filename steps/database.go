@@ -148,8 +148,8 @@ func (d database) Do(ctx context.Context, a *saga.Attempt) error {
 		}
 		return d.finish(ctx, a, conn, adopted)
 	case foreign:
-		return saga.Permanent(fmt.Errorf("create database %s at %s: it exists and is not this session's: %s; if nobody needs it: psql %s -c 'DROP DATABASE \"%[1]s\"'",
-			name, conn.Address(), claim.why, conn.Redacted(conn.Database())))
+		return saga.Permanent(fmt.Errorf("create database %s at %s: it exists and is not this session's: %s; if nobody needs it: %s",
+			name, conn.Address(), claim.why, dropCommand(conn.Where(), name)))
 	case half:
 		a.Report("dropping database %s: %s", name, claim.why)
 		if err := conn.Drop(ctx, name); err != nil {

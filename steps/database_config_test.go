@@ -99,12 +99,12 @@ url_env = ["EVENTS_URL", "AUDIT_URL"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "shop_feat_a_b_" + mark(s.Repo)
+	name := "shop_feat_a_b_" + mark(s.Repo+"\x00shop\x00"+s.Slug)
 	want := "postgres://app:p%40ss$@localhost:15433/" + name + "?sslmode=disable"
 	if vars["DATABASE_URL"] != want || vars["JDBC"] != "jdbc:"+want {
 		t.Errorf("got %s and %s, want %s", vars["DATABASE_URL"], vars["JDBC"], want)
 	}
-	if vars["EVENTS_URL"] != "postgres://localhost/events_feat_a_b_"+mark(s.Repo) || vars["AUDIT_URL"] != vars["EVENTS_URL"] {
+	if vars["EVENTS_URL"] != "postgres://localhost/events_feat_a_b_"+mark(s.Repo+"\x00events\x00"+s.Slug) || vars["AUDIT_URL"] != vars["EVENTS_URL"] {
 		t.Errorf("got %s and %s", vars["EVENTS_URL"], vars["AUDIT_URL"])
 	}
 	if vars, err = environment(cfg, s, map[string]string{"main": strings.Replace(want, name, "making", 1)}); err != nil || vars["JDBC"] != "jdbc:"+strings.Replace(want, name, "making", 1) {
@@ -125,8 +125,14 @@ func TestDatabaseNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]bool{}
-	for _, key := range []session.Key{{Repo: "a", Slug: "one"}, {Repo: "b", Slug: "one"}, {Repo: "a", Slug: strings.Repeat("s", 60) + "1"}, {Repo: "a", Slug: strings.Repeat("s", 60) + "2"}} {
+	part, err := postgres.Parse("postgres://h/" + strings.Repeat("x", 40) + "_two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{
+		databaseName(part, session.Session{Key: session.Key{Repo: "a", Slug: "one"}}): true,
+	}
+	for _, key := range []session.Key{{Repo: "a", Slug: "one"}, {Repo: "b", Slug: "one"}, {Repo: "a", Slug: "two-one"}, {Repo: "a", Slug: strings.Repeat("s", 60) + "1"}, {Repo: "a", Slug: strings.Repeat("s", 60) + "2"}} {
 		name := databaseName(server, session.Session{Key: key})
 		if seen[name] || len(name) > postgres.MaxName {
 			t.Errorf("%+v gets %s", key, name)

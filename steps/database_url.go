@@ -10,6 +10,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/dotenv"
+	"ecluse/steps/git"
 	"ecluse/steps/postgres"
 )
 
@@ -38,10 +39,24 @@ func (d Database) server(vars map[string]string) (*postgres.Server, error) {
 	return server, nil
 }
 
-// databaseName is the name of the session's database on a server.
+// databaseName is the name of the session's database on a server. Its end tells it from
+// all others, also where the rest is the same: database "app_events" of session "xx",
+// and "app" of session "events-xx".
 func databaseName(server *postgres.Server, s session.Session) string {
-	name := fmt.Sprintf("%s_%s_%s", server.Database(), strings.ReplaceAll(s.Slug, "-", "_"), mark(s.Repo))
+	which := mark(strings.Join([]string{s.Repo, server.Database(), s.Slug}, "\x00"))
+	name := fmt.Sprintf("%s_%s_%s", server.Database(), strings.ReplaceAll(s.Slug, "-", "_"), which)
 	return postgres.Fit(name, postgres.MaxName)
+}
+
+// dropCommand is what a person types to drop a database: psql asks for the password,
+// if it needs one.
+func dropCommand(w postgres.Where, name string) string {
+	words := []string{"psql", "-h", w.Host, "-p", fmt.Sprint(w.Port), "-U", w.User, "-d", "postgres",
+		"-c", `DROP DATABASE "` + strings.ReplaceAll(name, `"`, `""`) + `"`}
+	for i := range words {
+		words[i] = git.Quote(words[i])
+	}
+	return strings.Join(words, " ")
 }
 
 // databaseURLs are the variables with the URLs of the session's databases. Instead
