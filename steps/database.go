@@ -155,6 +155,7 @@ func (d database) Do(ctx context.Context, a *saga.Attempt) error {
 		if err := conn.Drop(ctx, name); err != nil {
 			return err
 		}
+	case absent:
 	}
 	fact = databaseFact{Name: name, Run: d.Session().Run.ID, Where: d.where(conn.Server)}
 	if err := a.Save(databaseFactKey, fact); err != nil {

@@ -69,7 +69,7 @@ func (r *rig) tmuxRuns(want bool) func() error {
 		ids, err := proc.Carrying(marks(r.s, tmuxKind)...)
 		_, missing := os.Stat(r.server().Socket())
 		if err == nil && (want != (len(ids) > 0) || want != (missing == nil)) {
-			err = fmt.Errorf("tmux is %d processes, and its socket: %v", len(ids), missing)
+			err = fmt.Errorf("tmux is %d processes, and its socket is there: %t", len(ids), missing == nil)
 		}
 		return err
 	}

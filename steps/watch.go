@@ -80,7 +80,7 @@ func sideBySide(ctx context.Context, all []func(context.Context) error) error {
 	first := <-ended
 	cancel()
 	for range len(all) - 1 {
-		_ = <-ended // it is because the first has ended
+		<-ended //nolint:errcheck // it is because the first has ended
 	}
 	return first
 }

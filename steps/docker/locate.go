@@ -185,12 +185,16 @@ func (e *FileError) keyed(text string, parts []part) bool {
 		}
 		key = "services." + found[1]
 	}
+	return e.deepest(text, parts, split(key))
+}
+
+// deepest places an error at as much of a key as there is.
+func (e *FileError) deepest(text string, parts []part, names []string) bool {
 	variable := strings.Contains(text, "interpolat") || strings.Contains(text, "required variable")
 	right := func(value *yaml.Node) bool {
 		// A value without a variable is not what a variable is missing in.
 		return !variable || value.Kind != yaml.ScalarNode || strings.Contains(value.Value, "$")
 	}
-	names := split(key)
 	var best *yaml.Node
 	deepest, file := 1, "" // the section alone is no place
 	for _, p := range parts {
@@ -200,12 +204,8 @@ func (e *FileError) keyed(text string, parts []part) bool {
 	}
 	if deepest < len(names) && len(names) > 2 && names[0] == "services" {
 		// It may be of a service that this one extends, by another name.
-		for _, p := range parts {
-			for service := range p.services() {
-				if at, value, depth := p.find(append([]string{"services", service}, names[2:]...)); depth == len(names) && right(value) {
-					best, deepest, file = at, depth, p.file
-				}
-			}
+		if at, where := ofAnyService(parts, names[2:], right); at != nil {
+			best, file = at, where
 		}
 	}
 	if best == nil {
@@ -213,6 +213,18 @@ func (e *FileError) keyed(text string, parts []part) bool {
 	}
 	e.File, e.Line = file, best.Line
 	return true
+}
+
+// ofAnyService is the last key of that name in any service, and its file.
+func ofAnyService(parts []part, names []string, right func(*yaml.Node) bool) (last *yaml.Node, file string) {
+	for _, p := range parts {
+		for service := range p.services() {
+			if at, value, depth := p.find(append([]string{"services", service}, names...)); depth == len(names)+2 && right(value) {
+				last, file = at, p.file
+			}
+		}
+	}
+	return last, file
 }
 
 // port places a port that cannot be understood: the library says of it only what is
