@@ -31,8 +31,12 @@ func (e *Engine) committed(ctx context.Context) (map[string]string, error) {
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return e.pairs(ctx, fmt.Sprintf("{{.Id}}\t{{index .Config.Labels %q}}", composeHash), append([]string{"image", "inspect"}, ids...))
+	return e.pairs(ctx, "{{.Id}}\t"+labelOf(composeHash), append([]string{"image", "inspect"}, ids...))
 }
+
+// labelOf is a label in a format. One that is not there is empty; docker would write
+// "<no value>" of some things, and nothing of others.
+func labelOf(name string) string { return fmt.Sprintf("{{with index .Config.Labels %q}}{{.}}{{end}}", name) }
 
 // pairs asks for two columns. What has vanished meanwhile is left out.
 func (e *Engine) pairs(ctx context.Context, format string, args []string) (map[string]string, error) {
@@ -57,7 +61,7 @@ func (e *Engine) composedOnes(ctx context.Context, list []Resource, committed ma
 	for _, one := range list {
 		args = append(args, one.ID)
 	}
-	from, err := e.pairs(ctx, fmt.Sprintf("{{.Id}}\t{{.Image}} {{index .Config.Labels %q}}", composeHash), args)
+	from, err := e.pairs(ctx, "{{.Id}}\t{{.Image}} "+labelOf(composeHash), args)
 	return slices.DeleteFunc(list, func(one Resource) bool {
 		image, hash, _ := strings.Cut(from[one.ID], " ")
 		return hash != "" && committed[image] == hash
@@ -76,7 +80,7 @@ func (e *Engine) images(ctx context.Context, filters []string) ([]Resource, erro
 		id, _, _ := strings.Cut(line, "\t")
 		args = append(args, id)
 	}
-	format := fmt.Sprintf("{{.Id}}\t{{index .Config.Labels %q}}\t{{index .Config.Labels %q}}\t{{index .Config.Labels %q}}", LabelSession, composeProject, composeHash)
+	format := "{{.Id}}\t" + labelOf(LabelSession) + "\t" + labelOf(composeProject) + "\t" + labelOf(composeHash)
 	labels, err := e.pairs(ctx, format, args)
 	if err != nil {
 		return nil, err
