@@ -22,7 +22,7 @@ import (
 // TestScript runs the real binary, on real git and real processes, one script a
 // behaviour. Beside testscript's own commands a script has:
 //
-//	repo DIR             make DIR a repository; @N in its .ecluse.toml is a port
+//	repo DIR             make DIR a repository; @N in its .ecluse.toml is the port $BASEn
 //	status N CMD...      run CMD, which must exit with N
 //	until CMD...         run CMD until it succeeds
 //	machine clean        nothing of any session is left (in the repository)
@@ -67,6 +67,9 @@ func setUpScript(env *testscript.Env) error {
 	}
 	base := newBase()
 	env.Setenv("BASE", strconv.Itoa(base))
+	for n := 1; n < portsPerWorld; n++ { // what @0 is in slot n, for exact ports
+		env.Setenv(fmt.Sprintf("BASE%d", n), strconv.Itoa(base+n))
+	}
 	for n := 1; n <= 3; n++ { // ports that no base leads to
 		env.Setenv(fmt.Sprintf("PIN%d", n), strconv.Itoa(base+portsPerWorld-n))
 	}
