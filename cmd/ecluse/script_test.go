@@ -28,6 +28,8 @@ import (
 //	machine clean        nothing of any session is left (in the repository)
 //	machine active SLUG  every effect of the session is there, once
 //	json FILE PATH WANT  the value at PATH ("0.step.name") of a JSON file
+//	compose DIR          in the compose files of DIR, IMAGE is one with a tool, @N a port
+//	released FILE        a state file of the first release
 //	postgres             start a server; $POSTGRES is the URL of its database app
 //	[postgres]           there is a server to be started
 func TestScript(t *testing.T) {
@@ -45,6 +47,7 @@ func runScripts(t *testing.T, dir string) {
 		Setup:               setUpScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"repo": cmdRepo, "status": cmdStatus, "until": cmdUntil, "json": cmdJSON, "postgres": cmdPostgres,
+			"compose": cmdCompose(t), "released": cmdReleased,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
@@ -93,6 +96,14 @@ func setUpScript(env *testscript.Env) error {
 
 var portMark = regexp.MustCompile(`@(\d+)`)
 
+// withPorts fills in the ports of a text.
+func withPorts(text string, base int) string {
+	return portMark.ReplaceAllStringFunc(text, func(mark string) string {
+		n, _ := strconv.Atoi(mark[1:])
+		return strconv.Itoa(base + n)
+	})
+}
+
 // cmdRepo makes a folder of the script's archive a repository of one commit.
 func cmdRepo(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
@@ -102,11 +113,7 @@ func cmdRepo(ts *testscript.TestScript, neg bool, args []string) {
 	path := filepath.Join(dir, ".ecluse.toml")
 	if data, err := os.ReadFile(path); err == nil {
 		base, _ := strconv.Atoi(ts.Getenv("BASE"))
-		text := portMark.ReplaceAllStringFunc(string(data), func(mark string) string {
-			n, _ := strconv.Atoi(mark[1:])
-			return strconv.Itoa(base + n)
-		})
-		ts.Check(os.WriteFile(path, []byte(text), 0o600))
+		ts.Check(os.WriteFile(path, []byte(withPorts(string(data), base)), 0o600))
 	}
 	for _, args := range [][]string{
 		{"init", "-q", "-b", "main"}, {"add", "-A"}, {"commit", "-q", "--allow-empty", "-m", "first"},
