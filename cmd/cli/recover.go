@@ -73,6 +73,9 @@ func (a *app) recover(o recoverOptions, args []string) error {
 	for _, s := range chosen {
 		req := session.RecoverRequest{Key: s.Key, Mode: o.mode(), Repair: o.repair}
 		r, needed := plan(m, req, s, len(args) > 0)
+		if needed && o.dryRun && r.From == string(fsm.Active) && a.isWhole(s) {
+			r.Does, r.Done = nothing, true
+		}
 		if r != nil {
 			results = append(results, r)
 			if needed && !o.dryRun {
@@ -214,6 +217,18 @@ func plan(m *session.Manager, req session.RecoverRequest, s session.Session, nam
 		r.Does = "make it whole"
 	}
 	return r, true
+}
+
+// isWhole reports whether a look at an active session finds nothing that up would mend.
+// What cannot be looked at is not known to be whole.
+func (a *app) isWhole(s session.Session) bool {
+	ctx := context.Background()
+	l, err := a.lookAt(ctx, session.Status{Session: s})
+	if err != nil {
+		return false
+	}
+	a.completeLook(ctx, &l)
+	return l.well()
 }
 
 // nothing is what is done to a session that is as it should be.

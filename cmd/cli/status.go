@@ -123,6 +123,11 @@ func (a *app) look(ctx context.Context, args []string) (seen, error) {
 	if err != nil {
 		return seen{}, err
 	}
+	return a.lookAt(ctx, status)
+}
+
+// lookAt looks at the services of a session.
+func (a *app) lookAt(ctx context.Context, status session.Status) (seen, error) {
 	st, err := a.openStore()
 	if err != nil {
 		return seen{}, err
