@@ -54,6 +54,8 @@ side by side, and each has a result of its own; all of them: ecluse shutdown.`,
 	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the session's containers")
 	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of the session")
+	f.Bool("keep-branch", false, "a branch with commits is always kept")
+	_ = f.MarkHidden("keep-branch") // of the original tool
 	cmd.MarkFlagsMutuallyExclusive("keep-worktree", "delete-worktree")
 	return cmd
 }
@@ -104,7 +106,7 @@ func (a *app) down(o downOptions, args []string) error {
 		s = seen
 		s.State = fsm.Absent
 	}
-	kept, deleted := steps.Branch(context.Background(), seen) // what is down knows nothing any more
+	branch, deleted := branchFate(seen) // what is down knows nothing any more
 	if a.json {
 		return writeJSON(a.Stdout, downResult{
 			Slug: s.Slug, State: string(s.State), Slot: s.Slot, Branch: s.Branch, BranchDeleted: deleted,
@@ -114,15 +116,21 @@ func (a *app) down(o downOptions, args []string) error {
 	if s.State == fsm.Stopped {
 		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
 	}
-	branch := ""
-	switch {
-	case kept:
-		branch = fmt.Sprintf("; branch %s is kept", s.Branch)
-	case deleted:
-		branch = fmt.Sprintf("; branch %s was ours, had no commits, and is deleted", s.Branch)
-	}
 	if !exists(a.dir) && exists(s.Root) {
 		return a.print("%s is down%s; the directory that you are in is gone: cd %s\n", s.Slug, branch, s.Root)
 	}
 	return a.print("%s is down%s\n", s.Slug, branch)
+}
+
+// branchFate says what has become of the branch of a session, as that was before it was
+// taken down; empty if nobody can tell.
+func branchFate(s session.Session) (text string, deleted bool) {
+	kept, deleted := steps.Branch(context.Background(), s)
+	switch {
+	case kept:
+		text = fmt.Sprintf("; branch %s is kept", s.Branch)
+	case deleted:
+		text = fmt.Sprintf("; branch %s was ours, had no commits, and is deleted", s.Branch)
+	}
+	return text, deleted
 }

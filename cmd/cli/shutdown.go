@@ -65,11 +65,15 @@ type downed struct {
 	Worktree string `json:"worktree_path"`
 	// Done: it is as it was asked to be.
 	Done bool `json:"done"`
+	// BranchDeleted: the session had made its branch, which had no commits.
+	BranchDeleted bool `json:"branch_deleted"`
 	// Warnings of its run; among them where uncommitted work was saved.
 	Warnings []string `json:"warnings"`
 	Error    *shown   `json:"error"`
 
 	err error
+	// fate says what became of its branch.
+	fate string
 }
 
 // downEach takes sessions down, side by side, and says what became of each.
@@ -106,6 +110,9 @@ func (a *app) downSeveral(o downOptions, list []session.Session) ([]*downed, err
 				return
 			}
 			r.down(m.Down(stops, session.DownRequest{Key: s.Key, Options: o.Options, Wait: o.wait}))
+			if r.err == nil {
+				r.fate, r.BranchDeleted = branchFate(s)
+			}
 		})
 	}
 	running.Wait()
@@ -164,7 +171,7 @@ func (a *app) showDowned(results []*downed) error {
 	gone, stopped := 0, 0
 	var errs []error
 	for _, r := range results {
-		note, style := "taken down", display.Normal
+		note, style := "taken down"+r.fate, display.Normal
 		switch {
 		case r.err != nil:
 			note, style = "✗ "+classify(r.err).code, display.Red
