@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,6 +61,9 @@ func (a *app) flush(ctx context.Context, yes bool) error {
 		if err != nil {
 			return err
 		}
+		if _, err := os.Stat(a.dir); err != nil {
+			a.dir = list[0].Root // it was the worktree of one of them
+		}
 	}
 	found, err := a.leftovers(ctx, o)
 	if err != nil {
@@ -113,7 +117,7 @@ func (a *app) writeFlushed(r flushResult) error {
 	}
 	for _, s := range r.Sessions {
 		if s.err == nil {
-			if err := a.print("%s is down\n", s.Slug); err != nil {
+			if err := a.print("%s is down%s\n", s.Slug, s.fate); err != nil {
 				return err
 			}
 		}
