@@ -2,9 +2,7 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +48,10 @@ func newRoot(a *app) *cobra.Command {
 		Version: versionOf().Version,
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := exclusive(cmd); err != nil {
+				return err
+			}
 			return a.setUp()
 		},
 	}
@@ -73,30 +74,19 @@ func newRoot(a *app) *cobra.Command {
 		newFlush(a), newGC(a), newDoctor(a), newInit(a), newValidate(a), newConfig(a), newCompletion(a), newVersion(a),
 	)
 	for _, cmd := range root.Commands() {
-		cmd.RunE = a.once(cmd.RunE)
+		cmd.RunE, cmd.Args = a.once(cmd.RunE), argued(cmd.Args)
 		for _, below := range cmd.Commands() {
-			below.RunE = a.once(below.RunE)
+			below.RunE, below.Args = a.once(below.RunE), argued(below.Args)
 		}
 	}
 	a.completions(root)
+	root.SetHelpCommand(newHelp(a, root))
+	root.SetFlagErrorFunc(flagError)
 	root.SetHelpTemplate(root.HelpTemplate() + exitTable)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
-}
-
-// unknownCommand refuses what is no command, and says what may have been meant.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	meant := ""
-	if list := cmd.SuggestionsFor(args[0]); len(list) > 0 {
-		meant = "; did you mean " + strings.Join(list, " or ") + "?"
-	}
-	return fmt.Errorf("there is no command %s%s", args[0], meant)
 }
 
 // once notes that the command line was understood, before the command runs.

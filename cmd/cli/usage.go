@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ecluse/steps/config"
+)
+
+// exitTopic is a topic of help that is no command.
+const exitTopic = "exit-status"
+
+// newHelp makes the command help. What is no command is an error, as elsewhere.
+func newHelp(a *app, root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", GroupID: groupRepo, Short: "tell of a command, or of " + exitTopic,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			names := []cobra.Completion{exitTopic}
+			below, _, err := root.Find(args)
+			if len(args) > 0 {
+				names = nil
+			}
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			for _, cmd := range below.Commands() {
+				if cmd.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(cmd.Name(), cmd.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: a.once(func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == exitTopic {
+				return a.print("%s", strings.TrimPrefix(exitTable, "\n"))
+			}
+			cmd, rest, err := root.Find(args)
+			if err == nil && cmd.HasSubCommands() {
+				err = unknownCommand(cmd, rest)
+			}
+			if err != nil {
+				return hinted{usageError{err}, root.CommandPath() + " --help"}
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		}),
+	}
+}
+
+// unknownCommand refuses what is no command, and says what may have been meant.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	meant := ""
+	if list := cmd.SuggestionsFor(args[0]); len(list) > 0 {
+		meant = "; did you mean " + strings.Join(list, " or ") + "?"
+	}
+	return fmt.Errorf("there is no command %s%s", args[0], meant)
+}
+
+// flagError says what may have been meant by a flag that is not there, and what a
+// duration looks like.
+func flagError(cmd *cobra.Command, err error) error {
+	if strings.Contains(err.Error(), "duration") {
+		return fmt.Errorf("%w; it takes a number with a unit, such as 90s or 10m", err)
+	}
+	var unknown interface {
+		error
+		GetSpecifiedName() string
+	}
+	if !errors.As(err, &unknown) || !strings.HasPrefix(err.Error(), "unknown flag") {
+		return err
+	}
+	if cmd.Name() == "down" && unknown.GetSpecifiedName() == "all" {
+		return hinted{fmt.Errorf("%w; all sessions are taken down by shutdown", err), "ecluse shutdown"}
+	}
+	var known []string
+	for line := range strings.Lines(cmd.LocalFlags().FlagUsages() + cmd.InheritedFlags().FlagUsages()) {
+		if _, flag, ok := strings.Cut(line, "--"); ok {
+			known = append(known, strings.FieldsFunc(flag, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') })[0])
+		}
+	}
+	if meant := config.Suggest(unknown.GetSpecifiedName(), known); meant != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, meant)
+	}
+	return err
+}
+
+// argued refuses a wrong number of arguments with how the command is used.
+func argued(args cobra.PositionalArgs) cobra.PositionalArgs {
+	if args == nil {
+		return nil
+	}
+	return func(cmd *cobra.Command, list []string) error {
+		err := args(cmd, list)
+		if err == nil || !strings.HasPrefix(err.Error(), "accepts ") && !strings.HasPrefix(err.Error(), "unknown command ") {
+			return err
+		}
+		number := fmt.Sprintf("%d arguments", len(list))
+		if len(list) == 1 {
+			number = "the argument " + list[0]
+		}
+		return fmt.Errorf("%s was given %s; it is used as: %s", cmd.CommandPath(), number, cmd.UseLine())
+	}
+}
+
+var allSet = regexp.MustCompile(`\[([^\]]*)\] were all set$`)
+
+// exclusive refuses flags that exclude each other.
+func exclusive(cmd *cobra.Command) error {
+	err := cmd.ValidateFlagGroups()
+	if err == nil {
+		return nil
+	}
+	match := allSet.FindStringSubmatch(err.Error())
+	if match == nil {
+		return err
+	}
+	return fmt.Errorf("--%s exclude each other; give one of them", strings.Join(strings.Fields(match[1]), " and --"))
+}
