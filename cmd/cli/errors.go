@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
+	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/config"
@@ -211,6 +213,9 @@ func hints(err error, k kind) []string {
 		return several.hints
 	}
 	var run *session.RunError
+	if errors.As(err, &run) && lostOwn(run.State, run.Failure) {
+		return []string{"ecluse down " + run.Key.Slug}
+	}
 	if errors.Is(err, session.ErrFailed) && errors.As(err, &run) {
 		left := run.Session
 		left.Key = run.Key
@@ -227,7 +232,7 @@ func hints(err error, k kind) []string {
 func failedHints(s session.Session) []string {
 	up, down := "ecluse up "+s.Slug, "ecluse down "+s.Slug
 	switch {
-	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "":
+	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "", s.Failure != nil && lostOwn(s.State, *s.Failure):
 		return []string{down}
 	case s.Settled:
 		return []string{up}
@@ -236,6 +241,12 @@ func failedHints(s session.Session) []string {
 	default:
 		return []string{up, down}
 	}
+}
+
+// lostOwn reports whether a session failed because the worktree that it had adopted is
+// gone: up makes none in its place. The journal has only the text of a cause.
+func lostOwn(state fsm.State, f session.Failure) bool {
+	return state != fsm.Absent && strings.Contains(f.Message, git.ErrNoWorktree.Error())
 }
 
 // hint is a command that helps, empty when there is none.
