@@ -74,6 +74,15 @@ func known[T comparable](v T) *T {
 	return &v
 }
 
+// orZero is what is known, else zero.
+func orZero[T any](v *T) T {
+	if v == nil {
+		var zero T
+		return zero
+	}
+	return *v
+}
+
 // statusResult describes what was seen; state is why the session is not active.
 func (a *app) statusResult(l seen, state error) statusResult {
 	v := a.view(l.Status, time.Now())

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -60,12 +62,14 @@ type problemView struct {
 	config.Problem
 }
 
-// serviceBaseView is a port that every session has.
+// serviceBaseView is a port that every session has, or a service that has none.
 type serviceBaseView struct {
-	Name     string `json:"name"`
-	Type     string `json:"type"`
-	BasePort int    `json:"base_port"`
-	Slot1    int    `json:"slot_1"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// BasePort and Slot1, the port of slot 1, are null where there is no port, or none
+	// that is known here.
+	BasePort *int `json:"base_port"`
+	Slot1    *int `json:"slot_1"`
 }
 
 // slotView is one slot with the session that has it, if one has.
@@ -157,12 +161,24 @@ func (a *app) describe(ctx context.Context, repo git.Repo, cfg steps.Config, tab
 		if p.Native {
 			kind = "native"
 		}
-		r.Services = append(r.Services, serviceBaseView{p.Name, kind, p.Port(0), p.Port(1)})
+		r.Services = append(r.Services, serviceBaseView{p.Name, kind, known(p.Port(0)), known(p.Port(1))})
 	}
+	r.portless(cfg)
 	if !table {
 		return nil
 	}
 	return a.slots(repo, cfg, ports, r)
+}
+
+// portless adds the services without a port, and those in Docker of which the compose
+// file says nothing.
+func (r *validateResult) portless(cfg steps.Config) {
+	for _, s := range cfg.Services {
+		named := func(other serviceBaseView) bool { return other.Name == s.Name }
+		if !slices.ContainsFunc(r.Services, named) {
+			r.Services = append(r.Services, serviceBaseView{Name: s.Name, Type: cmp.Or(s.Run, "native")})
+		}
+	}
 }
 
 // slots fills the table of slots and ports.
@@ -222,7 +238,7 @@ func (a *app) writeValid(r validateResult) error {
 	}
 	t := a.table(display.Column{Head: "SERVICE"}, display.Column{Head: "TYPE"}, display.Column{Head: "BASE", Right: true}, display.Column{Head: "SLOT 1", Right: true})
 	for _, s := range r.Services {
-		t.Row(display.Normal, s.Name, s.Type, strconv.Itoa(s.BasePort), strconv.Itoa(s.Slot1))
+		t.Row(display.Normal, s.Name, s.Type, number(orZero(s.BasePort)), number(orZero(s.Slot1)))
 	}
 	return t.Write(a.Stdout)
 }
@@ -233,8 +249,8 @@ func (a *app) writeSlots(r validateResult) error {
 		return err
 	}
 	columns := []display.Column{{Head: "SLOT", Right: true}, {Head: "SESSION"}}
-	for _, s := range r.Services {
-		columns = append(columns, display.Column{Head: s.Name, Right: true})
+	for _, p := range r.Slots[0].Ports {
+		columns = append(columns, display.Column{Head: p.Name, Right: true})
 	}
 	t := a.table(columns...)
 	var notes []string
