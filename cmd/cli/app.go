@@ -29,7 +29,8 @@ type app struct {
 	json, quiet, verbose bool
 	mode                 display.Mode
 	dir                  string
-	parsed               bool // the command line was understood
+	started              string // where ecluse was started; -C leads elsewhere
+	parsed               bool   // the command line was understood
 
 	store   *store.Store
 	stops   *stopper

@@ -1,16 +1,20 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/git"
 )
 
 // Program is one run of ecluse.
@@ -76,7 +80,7 @@ type errorResult struct {
 
 // complain says on stderr what is wrong, where to look and what to do next.
 func (a *app) complain(err error) shown {
-	s := show(err, classify(err), a.logOf)
+	s := *a.errorOf(err)
 	fmt.Fprintf(a.Stderr, "ecluse: %s\n", s.Message)
 	if s.Log != "" {
 		fmt.Fprintf(a.Stderr, "log: %s\n", s.Log)
@@ -90,7 +94,7 @@ func (a *app) complain(err error) shown {
 // remark says on stderr what is no error, and what can be done.
 func (a *app) remark(text, hint string) {
 	if !a.quiet {
-		fmt.Fprintf(a.Stderr, "ecluse: %s\nhint: %s\n", text, hint)
+		fmt.Fprintf(a.Stderr, "ecluse: %s\nhint: %s\n", text, a.pasted(hint, session.Session{}))
 	}
 }
 
@@ -136,5 +140,31 @@ func (a *app) errorOf(err error) *shown {
 		return nil
 	}
 	s := show(err, classify(err), a.logOf)
+	var run *session.RunError
+	if errors.As(err, &run) {
+		a.place(&s, run.Session)
+	} else {
+		a.place(&s, session.Session{})
+	}
 	return &s
+}
+
+// place lets the commands that help be pasted where ecluse was started.
+func (a *app) place(s *shown, about session.Session) {
+	s.Hint = a.pasted(s.Hint, about)
+	for i, hint := range s.Hints {
+		s.Hints[i] = a.pasted(hint, about)
+	}
+}
+
+// pasted is a command as it works where ecluse was started. That need not be in the
+// repository that it is about: -C has led there, or it is one of those of --all.
+func (a *app) pasted(command string, about session.Session) string {
+	program, rest, _ := strings.Cut(command, " ")
+	dir := cmp.Or(about.Root, a.dir)
+	known := about.Root != "" && (within(a.started, about.Root) || within(a.started, about.Worktree))
+	if program != "ecluse" && program != "git" || strings.HasPrefix(rest, "-C ") || a.started == "" || a.started == dir || known {
+		return command
+	}
+	return program + " -C " + git.Quote(dir) + " " + rest
 }

@@ -12,6 +12,7 @@ import (
 	"ecluse/fsm"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/git"
 )
 
 // downOptions are the flags of down.
@@ -117,7 +118,7 @@ func (a *app) down(o downOptions, args []string) error {
 		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
 	}
 	if !exists(a.dir) && exists(s.Root) {
-		return a.print("%s is down%s; the directory that you are in is gone: cd %s\n", s.Slug, branch, s.Root)
+		return a.print("%s is down%s; the directory that you are in is gone: cd %s\n", s.Slug, branch, git.Quote(s.Root))
 	}
 	return a.print("%s is down%s\n", s.Slug, branch)
 }

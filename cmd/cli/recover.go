@@ -197,7 +197,7 @@ func plan(m *session.Manager, req session.RecoverRequest, s session.Session, nam
 	way, err := req.Way(status.Session)
 	switch {
 	case !exists(s.Repo) && way != session.ClaimDown:
-		r.err = hinted{noError{errors.New("the repository of session " + s.Slug + " is gone")}, "ecluse -C " + s.Root + " down " + s.Slug}
+		r.err = hinted{noError{errors.New("the repository of session " + s.Slug + " is gone")}, in(s, "down", s.Slug)}
 		return r, false
 	case err != nil:
 		r.err = err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,7 @@ func (a *app) setUp() error {
 		return errors.New("the current directory does not exist any more; change into one that does")
 	}
 	a.dir = dir
+	a.started, _ = os.Getwd() // if it is gone, -C has led to one that is not
 	return nil
 }
 

@@ -217,7 +217,7 @@ func (a *app) hintStatus(l seen) {
 		}
 	}
 	if wrong < len(bad) || len(bad) == 0 {
-		fmt.Fprintf(a.Stderr, "hint: ecluse up %s\n", l.Slug)
+		fmt.Fprintf(a.Stderr, "hint: %s\n", a.pasted("ecluse up "+l.Slug, l.Session))
 	}
 }
 

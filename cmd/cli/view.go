@@ -34,7 +34,7 @@ func portList(ports map[string]int) string {
 	return strings.Join(list, " ")
 }
 
-// sessionView is a session in the JSON of ls and recover.
+// sessionView is what ls shows of a session, in JSON beside the [formerView].
 type sessionView struct {
 	failed      string     // what people call the step that failed
 	Repo        string     `json:"repo"`
@@ -121,6 +121,7 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 			v.Error.Log = a.logOf(&session.RunError{Session: s, Failure: *f})
 		}
 		v.Error.advise(failedHints(s))
+		a.place(v.Error, s)
 	}
 	return v
 }
