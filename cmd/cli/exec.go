@@ -47,7 +47,7 @@ that was interrupted (8).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
 			if dash < 0 || dash > 1 || len(args) == dash {
-				return hinted{usagef("put the command behind --, and at most one slug before it"), "ecluse exec [SLUG] -- COMMAND"}
+				return hinted{usagef("put the command behind --, and at most one slug before it: ecluse exec [SLUG] -- COMMAND"), "ecluse exec --help"}
 			}
 			s, err := a.entered(args[:dash])
 			if err != nil {

@@ -71,7 +71,7 @@ func (a *app) sync(args []string) error {
 		return err
 	}
 	if len(found) == 0 {
-		return hinted{noError{fmt.Errorf("nothing that is a service in .ecluse.toml runs in %s", target.worktree)}, "ecluse up " + target.branch}
+		return hinted{noError{fmt.Errorf("nothing that is a service in .ecluse.toml runs in %s", target.worktree)}, "ecluse -C " + git.Quote(target.worktree) + " up"}
 	}
 	for _, name := range missing {
 		a.warn("service %s does not run in %s, and is left out of the session", name, target.worktree)
