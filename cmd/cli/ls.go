@@ -17,6 +17,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/fsm"
 	"ecluse/saga/session"
+	"ecluse/steps"
 )
 
 // watchInterval is how often ls --watch looks.
@@ -47,7 +48,7 @@ changes nothing, and asks neither git nor Docker about sessions.`,
 }
 
 // views looks at every session.
-func (a *app) views(all bool) ([]sessionView, error) {
+func (a *app) views(all bool) ([]listView, error) {
 	m, err := a.looker()
 	if err != nil {
 		return nil, err
@@ -56,7 +57,13 @@ func (a *app) views(all bool) ([]sessionView, error) {
 	if err != nil {
 		return nil, err
 	}
-	views := []sessionView{}
+	var listening map[session.Key]map[string][]int
+	if a.json { // the table has no room for it, and it takes longer than all the rest
+		if listening, err = steps.Listening(list); err != nil {
+			return nil, err
+		}
+	}
+	views := []listView{}
 	now := time.Now()
 	for _, s := range list {
 		status, err := m.Status(s)
@@ -66,13 +73,19 @@ func (a *app) views(all bool) ([]sessionView, error) {
 		if err != nil {
 			return nil, err
 		}
-		views = append(views, a.view(status, now))
+		v := listView{sessionView: a.view(status, now)}
+		if a.json {
+			if v.formerView, err = former(status.Session, listening[s.Key]); err != nil {
+				return nil, err
+			}
+		}
+		views = append(views, v)
 	}
 	return views, nil
 }
 
 // showList prints sessions as a table or as JSON.
-func (a *app) showList(w io.Writer, views []sessionView, all bool) error {
+func (a *app) showList(w io.Writer, views []listView, all bool) error {
 	if a.json {
 		return writeJSON(w, views)
 	}
@@ -89,7 +102,7 @@ func (a *app) showList(w io.Writer, views []sessionView, all bool) error {
 	}
 	table := a.table(columns...)
 	for _, v := range views {
-		table.Row(styleOf(v), v.Slug, v.State, dash(stepColumn(v)), strconv.Itoa(v.Slot), dash(portList(v.Ports)), v.Branch,
+		table.Row(styleOf(v.sessionView), v.Slug, v.State, dash(stepColumn(v.sessionView)), strconv.Itoa(v.Slot), dash(portList(v.Ports)), v.Branch,
 			display.Age(time.Since(v.StartedAt)), v.Root)
 	}
 	return table.Write(w)

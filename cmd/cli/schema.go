@@ -15,7 +15,7 @@ func results() map[string][]reflect.Type {
 		"up":         {reflect.TypeFor[upResult](), reflect.TypeFor[planResult]()},
 		"down":       {reflect.TypeFor[downResult](), reflect.TypeFor[[]*downed]()},
 		"recover":    {reflect.TypeFor[[]*recovered]()},
-		"ls":         {reflect.TypeFor[[]sessionView]()},
+		"ls":         {reflect.TypeFor[[]listView]()},
 		"shutdown":   {reflect.TypeFor[[]*downed]()},
 		"flush":      {reflect.TypeFor[flushResult]()},
 		"gc":         {reflect.TypeFor[[]*leftover]()},
