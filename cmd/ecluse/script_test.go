@@ -68,7 +68,8 @@ func setUpScript(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	base := newBase()
+	base, release := newBase()
+	env.Defer(release)
 	env.Setenv("BASE", strconv.Itoa(base))
 	for n := 1; n < portsPerWorld; n++ { // what @0 is in slot n, for exact ports
 		env.Setenv(fmt.Sprintf("BASE%d", n), strconv.Itoa(base+n))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ type world struct {
 }
 
 // nextBase hands out ranges of ports, below those that the kernel gives out by
-// itself. Another run of the tests on the same machine begins elsewhere.
+// itself. Another run of the tests on the same machine mostly begins elsewhere.
 var nextBase = func() *atomic.Int32 {
 	var n atomic.Int32
 	n.Store(int32(os.Getpid() % (portsOfWorlds / portsPerWorld)))
@@ -39,8 +40,18 @@ const (
 	portsOfWorlds = 20000
 )
 
-// newBase is the first of a world's ports.
-func newBase() int { return 10000 + int(nextBase.Add(1))*portsPerWorld%portsOfWorlds }
+// newBase is the first of a world's ports, which are its own until it releases them:
+// another run of the tests passes by ranges that are held. What holds one is a socket
+// for UDP, which is in nobody's way.
+func newBase() (base int, release func()) {
+	for range portsOfWorlds / portsPerWorld {
+		base := 10000 + int(nextBase.Add(1))*portsPerWorld%portsOfWorlds
+		if held, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", base)); err == nil {
+			return base, func() { _ = held.Close() }
+		}
+	}
+	panic("tests hold all ranges of ports")
+}
 
 // newWorld makes a repository with one commit and the configuration; %d in it
 // stands for the base ports.
@@ -50,7 +61,9 @@ func newWorld(t testing.TB, config string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, base: newBase()}
+	base, release := newBase()
+	t.Cleanup(release)
+	w := &world{t: t, dir: dir, base: base}
 	w.checker = checker{root: filepath.Join(dir, "repo"), state: filepath.Join(dir, "state"), branches: []string{"main"}}
 	for n, count := 0, strings.Count(config, "%d"); n < count; n++ {
 		config = strings.Replace(config, "%d", fmt.Sprint(w.base+10*n), 1)
