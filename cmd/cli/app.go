@@ -202,7 +202,7 @@ func (a *app) find(ctx context.Context, args []string) (session.Session, error) 
 	if len(args) == 0 {
 		s, ok, err := a.here(st, repo)
 		if err == nil && !ok {
-			err = hinted{usagef("no session was named, and %s is not in the worktree of one; pass a slug", a.dir), "ecluse ls"}
+			err = a.nowhere(ctx)
 		}
 		return s, err
 	}
@@ -216,6 +216,38 @@ func (a *app) find(ctx context.Context, args []string) (session.Session, error) 
 		return session.Session{Key: key}, notFound{key.Slug}
 	}
 	return s, err
+}
+
+// nowhere says that no session was named, and what can be done where the command is run.
+func (a *app) nowhere(ctx context.Context) error {
+	repo, err := a.repository(ctx)
+	if err == nil {
+		var own git.Worktree
+		own, err = a.linked(ctx, repo)
+		if err == nil && own.Branch != "" {
+			return hinted{usagef("no session was named, and the worktree %s of branch %s has none; make one of it, or pass a slug", own.Path, own.Branch), "ecluse up"}
+		}
+	}
+	return hinted{usagef("no session was named, and %s is not in the worktree of one; pass a slug, go there, or make one with: ecluse up BRANCH", a.dir), "ecluse ls"}
+}
+
+// linked is the worktree, beside the main one, that the command is run in; empty if it is
+// run in none.
+func (a *app) linked(ctx context.Context, repo git.Repo) (git.Worktree, error) {
+	all, err := repo.Worktrees(ctx)
+	if err != nil {
+		return git.Worktree{}, err
+	}
+	dir, err := filepath.EvalSymlinks(a.dir)
+	if err != nil {
+		return git.Worktree{}, fmt.Errorf("resolve %s: %w", a.dir, err)
+	}
+	for _, w := range all {
+		if w.Path != repo.Root && within(dir, w.Path) {
+			return w, nil
+		}
+	}
+	return git.Worktree{}, nil
 }
 
 // notFound names a session that does not exist. It wraps [session.ErrNotFound].
@@ -262,3 +294,8 @@ func (a *app) table(columns ...display.Column) *display.Table {
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// asks reports whether there is somebody who can be asked.
+func (a *app) asks() bool {
+	return !a.json && a.Stdin != nil && isTerminal(a.Stdin) && isTerminal(a.Stderr)
+}

@@ -90,6 +90,9 @@ func (a *app) named(args []string) ([]session.Session, error) {
 
 func (a *app) down(o downOptions, args []string) error {
 	seen, err := a.find(context.Background(), args)
+	if len(args) == 0 && as[usageError](err) {
+		return hinted{err, "ecluse ls"} // and not up, whoever goes down
+	}
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		return err
 	}

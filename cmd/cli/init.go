@@ -163,9 +163,8 @@ func (a *app) proposed(d steps.Detection, o initOptions) (string, error) {
 	if o.explain || d.Confidence == steps.ConfidenceLow || d.Confidence == steps.ConfidenceNone {
 		a.explain(d)
 	}
-	asks := isTerminal(a.Stdin) && isTerminal(a.Stderr) && !o.yes && !a.json
 	switch {
-	case asks:
+	case a.asks() && !o.yes:
 		return a.ask(d.Mode)
 	case d.Mode == "":
 		return "", hinted{usagef("no mode can be proposed; say with --mode where the services run: container, host or hybrid"), "ecluse init --mode host"}

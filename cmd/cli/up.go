@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +48,8 @@ With a session that exists already, up makes what is missing, and only that: it
 resumes an up that was cut off at the step where it was, repairs an active
 session whose services have died, and does nothing at all when all is well.
 Without BRANCH it is the session in whose worktree you are; in a worktree of
-your own it is that worktree, which the session adopts.
+your own it is that worktree, which the session adopts. Elsewhere BRANCH is asked
+for, in a terminal.
 
 The .ecluse.toml that counts is that of the main worktree, whatever the branch
 has, and also for a worktree of your own. A session keeps the one that it was
@@ -245,24 +246,34 @@ func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTar
 	if err != nil || ok {
 		return upTarget{key: s.Key}, err
 	}
-	all, err := repo.Worktrees(ctx)
-	if err != nil {
+	own, err := a.linked(ctx, repo)
+	switch {
+	case err != nil:
 		return upTarget{}, err
-	}
-	dir, err := filepath.EvalSymlinks(a.dir)
-	if err != nil {
-		return upTarget{}, fmt.Errorf("resolve %s: %w", a.dir, err)
-	}
-	i := slices.IndexFunc(all, func(w git.Worktree) bool { return w.Path != repo.Root && within(dir, w.Path) })
-	if i < 0 {
+	case own.Path == "" && a.asks():
+		branch, err := a.askBranch()
+		if err != nil {
+			return upTarget{}, err
+		}
+		return namedTarget(ctx, st, repo, branch)
+	case own.Path == "":
 		return upTarget{}, usagef("no branch was named, and %s is no worktree of a session; pass a branch: ecluse up BRANCH", a.dir)
+	case own.Branch == "":
+		return upTarget{}, usagef("the worktree %s is not on a branch; switch to one, or name it", own.Path)
 	}
-	if all[i].Branch == "" {
-		return upTarget{}, usagef("the worktree %s is not on a branch; switch to one, or name it", all[i].Path)
-	}
-	target, err := namedTarget(ctx, st, repo, all[i].Branch)
-	target.worktree = all[i].Path
+	target, err := namedTarget(ctx, st, repo, own.Branch)
+	target.worktree = own.Path
 	return target, err
+}
+
+// askBranch asks in a terminal for a branch.
+func (a *app) askBranch() (string, error) {
+	fmt.Fprint(a.Stderr, "Branch? ")
+	line, err := bufio.NewReader(a.Stdin).ReadString('\n')
+	if branch := strings.TrimSpace(line); branch != "" && err == nil {
+		return branch, nil
+	}
+	return "", usagef("no branch was named, and nothing was made; pass a branch: ecluse up BRANCH")
 }
 
 // namedTarget is the session that a branch, or a slug, names. What is a branch and the
