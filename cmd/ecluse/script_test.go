@@ -32,6 +32,7 @@ import (
 //	released FILE        a state file of the first release
 //	postgres             start a server; $POSTGRES is the URL of its database app
 //	[postgres]           there is a server to be started
+//	[pids]               the number of a process can be chosen (as root)
 func TestScript(t *testing.T) {
 	t.Parallel()
 	runScripts(t, "testdata/script")
@@ -55,6 +56,8 @@ func runScripts(t *testing.T, dir string) {
 				return dockertest.Wanted(), nil
 			case "postgres":
 				return postgrestest.Available() || postgrestest.Required(), nil
+			case "pids":
+				return pidsCanBeChosen(), nil
 			default:
 				return false, fmt.Errorf("there is no condition %s", name)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -56,4 +57,10 @@ func cmdReleased(ts *testscript.TestScript, neg bool, args []string) {
 	data, err := os.ReadFile("../../store/testdata/schema-1.db")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
+}
+
+// pidsCanBeChosen reports whether processes can be had whose numbers are their own
+// affair.
+func pidsCanBeChosen() bool {
+	return exec.Command("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo 1 > /proc/sys/kernel/ns_last_pid").Run() == nil
 }
