@@ -103,6 +103,9 @@ func (a *app) down(o downOptions, args []string) error {
 		return err
 	}
 	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
+	if as[*session.BusyError](err) {
+		return hinted{err, "ecluse down " + seen.Slug + " --wait 10m"}
+	}
 	if err != nil {
 		return err
 	}

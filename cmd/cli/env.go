@@ -28,7 +28,13 @@ func newEnv(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeJSON(a.Stdout, env)
+			if err := writeJSON(a.Stdout, env); err != nil {
+				return err
+			}
+			if dead := steps.Dead(s); len(dead) > 0 && s.State == fsm.Active {
+				a.remark("services of "+s.Slug+" have died: "+strings.Join(dead, ", "), "ecluse up "+s.Slug)
+			}
+			return nil
 		},
 	}
 }
@@ -116,6 +122,6 @@ func notActive(st session.Status) error {
 	case s.State == fsm.Failed:
 		return advised{stateError{fmt.Sprintf("session %s is failed", s.Slug), session.ErrFailed}, failedHints(s)}
 	default:
-		return hinted{noError{fmt.Errorf("session %s is %s", s.Slug, s.State)}, "ecluse up " + s.Slug}
+		return hinted{noError{fmt.Errorf("session %s is %s; its worktree %s, slot %d and ports are kept", s.Slug, s.State, s.Worktree, s.Slot)}, "ecluse up " + s.Slug}
 	}
 }

@@ -128,6 +128,9 @@ func (a *app) up(o upOptions, args []string) error {
 			return draft(ctx, repo, cfg, target, slot)
 		},
 	})
+	if as[*session.BusyError](err) {
+		return hinted{err, "ecluse up " + git.Quote(cmp.Or(target.branch, target.key.Slug)) + " --wait 10m"}
+	}
 	if err != nil {
 		return err
 	}
