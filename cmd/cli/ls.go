@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,7 +40,11 @@ changes nothing, and asks neither git nor Docker about sessions.`,
 			if err != nil {
 				return err
 			}
-			return a.showList(a.Stdout, views, all)
+			if err := a.showList(a.Stdout, views, all); err != nil {
+				return err
+			}
+			a.hintRecover(views, all)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "the sessions of every repository on this machine")
@@ -106,6 +111,24 @@ func (a *app) showList(w io.Writer, views []listView, all bool) error {
 			display.Age(time.Since(v.StartedAt)), v.Root)
 	}
 	return table.Write(w)
+}
+
+// hintRecover tells people what finishes the sessions that were cut off.
+func (a *app) hintRecover(views []listView, all bool) {
+	var slugs []string
+	for _, v := range views {
+		if v.Interrupted {
+			slugs = append(slugs, v.Slug)
+		}
+	}
+	if a.json || len(slugs) == 0 {
+		return
+	}
+	hint := "ecluse recover"
+	if all {
+		hint += " --all"
+	}
+	a.remark("cut off: "+strings.Join(slugs, ", ")+"; recover finishes what was begun, and down takes a session down", hint)
 }
 
 // styleOf makes those sessions stand out that somebody has to look after.
