@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ func webapp() {
 		fork   = flag.Bool("fork", false, "leave a grandchild in a session of its own")
 		sleep  = flag.Bool("sleep", false, "serve nothing")
 		port   = flag.String("port", os.Getenv("PORT"), "the port")
+		hosts  = flag.String("hosts", "127.0.0.1", "the addresses, with commas; an empty one is all")
 	)
 	flag.Parse()
 	if *ignore {
@@ -36,14 +38,20 @@ func webapp() {
 	if *sleep {
 		time.Sleep(time.Hour)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:"+*port)
-	if err != nil {
-		fatal(err)
+	for _, host := range strings.Split(*hosts, ",") {
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, *port))
+		if err != nil {
+			fatal(err)
+		}
+		fmt.Println("listening on", listener.Addr())
+		go func() { fatal(http.Serve(listener, http.HandlerFunc(tell))) }()
 	}
-	fmt.Println("listening on", listener.Addr())
-	fatal(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "%s %s\n", os.Getenv("ECLUSE_SLUG"), os.Getenv("ECLUSE_BRANCH"))
-	})))
+	select {}
+}
+
+// tell answers with what the session is.
+func tell(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintf(w, "%s %s\n", os.Getenv("ECLUSE_SLUG"), os.Getenv("ECLUSE_BRANCH"))
 }
 
 func fatal(err error) {
