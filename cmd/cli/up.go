@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,7 +15,6 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
-	"ecluse/steps/config"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
 )
@@ -31,6 +27,7 @@ type upOptions struct {
 	wait      time.Duration
 	force     bool
 	watch     bool
+	reuse     bool
 	// keepSaid: --on-failure was given.
 	keepSaid bool
 	choiceFlags
@@ -58,7 +55,7 @@ they count when the session is made, and may be left out later.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.keepSaid = cmd.Flags().Changed("on-failure")
-			return a.up(o, args)
+			return a.hintReuse(o, a.up(o, args))
 		},
 	}
 	f := cmd.Flags()
@@ -69,8 +66,7 @@ they count when the session is made, and may be left out later.`,
 	f.BoolVar(&o.force, "force", false, "start services and containers again, although they are well")
 	f.BoolVar(&o.watch, "watch", false, "then stay and carry changes of the worktree into its containers, as develop.watch in the compose file says")
 	o.add(cmd)
-	f.Bool("reuse-worktree", false, "a worktree that is there is always used")
-	_ = f.MarkHidden("reuse-worktree") // of the original tool
+	f.BoolVar(&o.reuse, "reuse-worktree", false, "use the worktree that has BRANCH checked out already, if there is one")
 	return cmd
 }
 
@@ -102,6 +98,9 @@ func (a *app) up(o upOptions, args []string) error {
 		return err
 	}
 	target, err := a.upTarget(ctx, repo, args)
+	if err == nil && o.reuse {
+		target, err = a.reuse(ctx, repo, target)
+	}
 	if err != nil {
 		return err
 	}
@@ -202,110 +201,6 @@ func (a *app) advise(ctx context.Context, repo git.Repo, cfg steps.Config, t upT
 		warn(".ecluse.toml has changed since session %s was made, which keeps the old one until `ecluse down %s`", s.Slug, s.Slug)
 	}
 	return keep, nil
-}
-
-// upTarget says which session an up is for.
-type upTarget struct {
-	key session.Key
-	// branch is empty when an existing session is meant by its slug.
-	branch string
-	from   string
-	// worktree is set when a worktree of the user's is to be adopted.
-	worktree string
-	// choice is for a session that does not exist yet; fits refuses one that
-	// does and was made with another one.
-	choice steps.Choice
-	fits   func(session.Session) error
-}
-
-// hasOwnConfig reports whether the worktree that is to be adopted, or the branch, has a
-// configuration that is not the main worktree's: that one is not read. A branch that is
-// not here yet is not fetched to find out.
-func (t upTarget) hasOwnConfig(ctx context.Context, repo git.Repo) bool {
-	counts, err := os.ReadFile(filepath.Join(repo.Root, config.Name))
-	if err != nil {
-		return false
-	}
-	var own []byte
-	if t.worktree != "" {
-		own, err = os.ReadFile(filepath.Join(t.worktree, config.Name))
-	} else {
-		own, err = repo.FileAt(ctx, cmp.Or(t.from, "refs/heads/"+t.branch), config.Name)
-	}
-	lines := func(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }
-	return err == nil && !bytes.Equal(lines(counts), lines(own))
-}
-
-// upTarget works out which session the arguments mean.
-func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTarget, error) {
-	st, err := a.openStore()
-	if err != nil {
-		return upTarget{}, err
-	}
-	if len(args) == 1 {
-		return namedTarget(ctx, st, repo, args[0])
-	}
-	s, ok, err := a.here(st, repo.CommonDir)
-	if err != nil || ok {
-		return upTarget{key: s.Key}, err
-	}
-	own, err := a.linked(ctx, repo)
-	switch {
-	case err != nil:
-		return upTarget{}, err
-	case own.Path == "" && a.asks():
-		branch, err := a.askBranch()
-		if err != nil {
-			return upTarget{}, err
-		}
-		return namedTarget(ctx, st, repo, branch)
-	case own.Path == "":
-		return upTarget{}, usagef("no branch was named, and %s is no worktree of a session; pass a branch: ecluse up BRANCH", a.dir)
-	case own.Branch == "":
-		return upTarget{}, usagef("the worktree %s is not on a branch; switch to one, or name it", own.Path)
-	}
-	target, err := namedTarget(ctx, st, repo, own.Branch)
-	target.worktree = own.Path
-	return target, err
-}
-
-// askBranch asks in a terminal for a branch.
-func (a *app) askBranch() (string, error) {
-	fmt.Fprint(a.Stderr, "Branch? ")
-	line, err := bufio.NewReader(a.Stdin).ReadString('\n')
-	if branch := strings.TrimSpace(line); branch != "" && err == nil {
-		return branch, nil
-	}
-	return "", usagef("no branch was named, and nothing was made; pass a branch: ecluse up BRANCH")
-}
-
-// namedTarget is the session that a branch, or a slug, names. What is a branch and the
-// slug of another branch's session means the branch.
-func namedTarget(ctx context.Context, st session.Store, repo git.Repo, name string) (upTarget, error) {
-	if err := git.CheckBranch(name); err != nil {
-		return upTarget{}, usageError{err}
-	}
-	slug, err := session.Slug(name)
-	if err != nil {
-		return upTarget{}, err
-	}
-	target := upTarget{key: session.Key{Repo: repo.CommonDir, Slug: slug}, branch: name}
-	s, err := st.Get(target.key)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return target, nil
-	case err != nil || name != slug || s.Branch == name:
-		return target, err
-	}
-	res, err := repo.Resolve(ctx, name, "")
-	switch {
-	case as[*git.CheckedOutError](err) || err == nil && res.Kind != git.KindNew:
-		return target, session.Taken(s, name)
-	case err != nil && !errors.Is(err, git.ErrUnborn):
-		return target, err
-	}
-	target.branch = ""
-	return target, nil
 }
 
 // draft makes the record of a new session. Whatever can be found out to be
