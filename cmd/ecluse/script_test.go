@@ -90,8 +90,8 @@ func setUpScript(env *testscript.Env) error {
 	env.Setenv("GIT_COMMITTER_NAME", "t")
 	env.Setenv("GIT_COMMITTER_EMAIL", "t@example.com")
 	env.Defer(func() {
-		for _, process := range (checker{state: filepath.Join(work, "state")}).processes() {
-			env.T().Log("the script leaves " + process)
+		if left := (checker{state: filepath.Join(work, "state")}).end(); len(left) > 0 {
+			env.T().Log("the script leaves " + strings.Join(left, ", "))
 			env.T().Fatal("a script must leave no process")
 		}
 	})

@@ -41,16 +41,33 @@ const (
 )
 
 // newBase is the first of a world's ports, which are its own until it releases them:
-// another run of the tests passes by ranges that are held. What holds one is a socket
-// for UDP, which is in nobody's way.
+// other runs of the tests pass by ranges that are held, or used. What holds one is a
+// socket for UDP, which is in nobody's way.
 func newBase() (base int, release func()) {
 	for range portsOfWorlds / portsPerWorld {
 		base := 10000 + int(nextBase.Add(1))*portsPerWorld%portsOfWorlds
-		if held, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", base)); err == nil {
+		held, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", base))
+		switch {
+		case err != nil:
+		case unused(base):
 			return base, func() { _ = held.Close() }
+		default:
+			_ = held.Close()
 		}
 	}
-	panic("tests hold all ranges of ports")
+	panic("all ranges of ports are held or used")
+}
+
+// unused reports whether nobody listens at any port of a range.
+func unused(base int) bool {
+	for n := range portsPerWorld {
+		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", base+n))
+		if err != nil {
+			return false
+		}
+		_ = listener.Close()
+	}
+	return true
 }
 
 // newWorld makes a repository with one commit and the configuration; %d in it
@@ -73,15 +90,23 @@ func newWorld(t testing.TB, config string) *world {
 	w.write("README", "hello\n")
 	w.commit("first")
 	t.Cleanup(func() {
-		for _, process := range w.processes() {
+		for _, process := range w.end() {
 			t.Errorf("the test leaves %s", process)
-			var pid int
-			if _, err := fmt.Sscanf(process, "process %d", &pid); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
 		}
 	})
 	return w
+}
+
+// end ends the processes that are left, so that they are in nobody's way, and lists them.
+func (c checker) end() []string {
+	left := c.processes()
+	for _, process := range left {
+		var pid int
+		if _, err := fmt.Sscanf(process, "process %d", &pid); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	return left
 }
 
 // write writes a file of the repository.
