@@ -6,9 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"ecluse/saga"
-	"ecluse/saga/session"
-	"ecluse/steps/docker"
 	"ecluse/steps/port"
 )
 
@@ -133,66 +130,9 @@ func unknownName(kind, name string, have []string) error {
 	return &ChoiceError{fmt.Sprintf("there is no %s %s; there are: %s", kind, name, strings.Join(have, ", "))}
 }
 
-// leases are the names of the ports of a service that is not in a compose file.
-func (s Service) leases() []string {
-	var names []string
-	if s.ported() {
-		names = append(names, s.Name)
-	}
-	for i := range s.ExtraPorts {
-		names = append(names, s.extraName(i))
-	}
-	return names
-}
-
-// native reports whether a name is that of a service that does not run in Docker.
-func (c Config) native(name string) bool {
-	return slices.ContainsFunc(c.Services, func(s Service) bool { return s.Name == name && s.native() })
-}
-
 // containers reports whether, as far as the configuration tells, anything of the
 // session runs in Docker: not when only native services were chosen.
 func (c Config) containers() bool {
 	chosen := c.Choice.Only
 	return c.Mode != ModeHost && (len(chosen) == 0 || slices.ContainsFunc(chosen, func(name string) bool { return !c.native(name) }))
 }
-
-// pinned are the wants of the ports that the user pinned. They come before all
-// others, and whatever they are for: what cannot be had is refused before anything
-// is made. Taken are the ports that Docker publishes, where the probe looks if there
-// is one, else on this machine; those of native services are always this one's.
-func (c Config) pinned(taken map[int]string, probe *docker.Probe) []session.Want {
-	natives := c.nativeLeases()
-	var wants []session.Want
-	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
-		number := c.Choice.Pins[name]
-		want := session.Want{Name: name, Pin: number, Candidates: []int{number}}
-		elsewhere := probe != nil && !slices.Contains(natives, name)
-		container := taken[number]
-		if probe != nil && !elsewhere {
-			container = "" // it is on another machine
-		}
-		switch {
-		case container != "":
-			want.Taken = "it is taken by container " + container
-		case elsewhere && !probe.Free(number):
-			want.Taken = "it is taken on " + probe.Host()
-		case !elsewhere && !port.Free(number):
-			want.Taken = "it is taken by " + takenBy(number, nil)
-		}
-		wants = append(wants, want)
-	}
-	return wants
-}
-
-// nativeLeases are the names of the leases of native services.
-func (c Config) nativeLeases() []string {
-	var names []string
-	for _, s := range c.natives() {
-		names = append(names, s.leases()...)
-	}
-	return names
-}
-
-// Runs reports whether what a step makes runs: services and containers.
-func Runs(spec saga.Spec) bool { return spec.Kind == "service" || spec.Kind == composeStep }

@@ -103,9 +103,9 @@ func TestChoiceIsKept(t *testing.T) {
 	plain := choosable(ModeHost)
 	cfg, err := plain.Choose(Choice{Only: []string{"web", "api", "web"}, Pins: map[string]int{"web": 4001}, NoInherit: true})
 	ok(t, err)
-	settings, err := Settings(cfg)
+	data, err := Settings(cfg)
 	ok(t, err)
-	kept, err := ConfigOf(session.Session{Settings: settings})
+	kept, err := ConfigOf(session.Session{Settings: data})
 	ok(t, err)
 	want := Choice{Only: []string{"api", "web"}, Pins: map[string]int{"web": 4001}, NoInherit: true}
 	if diff := cmp.Diff(want, kept.Choice); diff != "" {

@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	// commandKind is the kind of the steps of the user's own, commandPrefix begins
-	// their names.
-	commandKind   = "command"
-	commandPrefix = "step:"
+	// commandKind is the kind of the steps of the user's own.
+	commandKind = "command"
 	// undoRetries is how often an undo that fails is run again, if it does not say.
 	undoRetries = 2
 	// checkTimeout bounds one run of a check.
@@ -87,9 +85,9 @@ func (u UserStep) spec() saga.Spec {
 		Name: u.step(), Kind: commandKind, Cause: "[[steps]] in .ecluse.toml",
 		Does: "run " + strings.TrimSpace(u.Do), Reverts: "nothing: it has no undo",
 		Policy: saga.Policy{
-			Timeout: or(u.Timeout, hookTimeout), CompensateTimeout: or(u.UndoTimeout, hookTimeout),
+			Timeout: u.Timeout.Or(hookTimeout), CompensateTimeout: u.UndoTimeout.Or(hookTimeout),
 			Retries: u.Retries, CompensateRetries: undoRetries,
-			Backoff: or(u.Backoff, time.Second), BestEffort: u.BestEffort,
+			Backoff: u.Backoff.Or(time.Second), BestEffort: u.BestEffort,
 		},
 	}
 	if u.Check != "" {

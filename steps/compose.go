@@ -76,7 +76,7 @@ func planCompose(p *planner) {
 			Does:    "docker compose up in a project of the session's own, wait until healthy",
 			Reverts: "remove containers, networks and built images by label, verify that none is left",
 			Policy: saga.Policy{
-				Timeout: buildTimeout + or(p.cfg.Compose.Timeout, composeTimeout), CompensateTimeout: composeDown,
+				Timeout: buildTimeout + p.cfg.Compose.Timeout.Or(composeTimeout), CompensateTimeout: composeDown,
 				CompensateRetries: 2, Backoff: time.Second,
 			},
 		})
@@ -162,7 +162,7 @@ func (c compose) rewrite(ctx context.Context, fact composeFact, step string) (*d
 func (c compose) upOptions(fact composeFact, env []string) docker.UpOptions {
 	return docker.UpOptions{
 		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: c.Session().Worktree, Env: env},
-		Session: c.Session().ID, Services: fact.Services, Timeout: or(c.Config.Compose.Timeout, composeTimeout),
+		Session: c.Session().ID, Services: fact.Services, Timeout: c.Config.Compose.Timeout.Or(composeTimeout),
 	}
 }
 

@@ -195,3 +195,8 @@ func TestLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// containsAll reports whether a text has every word.
+func containsAll(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+}

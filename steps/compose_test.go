@@ -398,9 +398,9 @@ func TestUnleased(t *testing.T) {
 		{Name: "any", Service: "any", Container: 14000, Protocol: "tcp"},
 	}
 	taken := map[int]string{15302: "another", 15310: "another"}
-	got := cfg.unleased(t.Context(), list, s, taken, nil)
+	got := unleased(t.Context(), cfg, list, s, taken, nil)
 	cfg.StrictPort = true
-	strict := cfg.unleased(t.Context(), list, s, taken, nil)
+	strict := unleased(t.Context(), cfg, list, s, taken, nil)
 	if len(got) != 2 || got[0].Name != "dns" || got[1].Name != "any" {
 		t.Fatalf("wants %+v", got)
 	}
@@ -413,11 +413,11 @@ func TestUnleased(t *testing.T) {
 	// What the file names itself is taken only where nothing else may be.
 	list = append(list, docker.Published{Name: "next", Service: "next", Container: 1, Base: 14002, Protocol: "tcp"})
 	cfg.StrictPort = false
-	if got := cfg.unleased(t.Context(), list, s, taken, nil); slices.Contains(got[1].Candidates, 14002) || len(got[1].Candidates) == 0 {
+	if got := unleased(t.Context(), cfg, list, s, taken, nil); slices.Contains(got[1].Candidates, 14002) || len(got[1].Candidates) == 0 {
 		t.Errorf("wants %+v", got)
 	}
 	cfg.StrictPort = true
-	if got := cfg.unleased(t.Context(), list, s, taken, nil); !slices.Equal(got[1].Candidates, []int{14002}) {
+	if got := unleased(t.Context(), cfg, list, s, taken, nil); !slices.Equal(got[1].Candidates, []int{14002}) {
 		t.Errorf("strict: wants %+v", got)
 	}
 }

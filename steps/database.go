@@ -70,12 +70,12 @@ func planDatabases(p *planner) {
 			Does: "create a database of the session's own" + d.begins(), Reverts: "drop it, verify that it is gone",
 			Data: true,
 			Policy: saga.Policy{
-				Timeout:           2*or(d.Timeout, databaseTimeout) + copyTimeout,
+				Timeout:           2*d.Timeout.Or(databaseTimeout) + copyTimeout,
 				CompensateTimeout: 10 * time.Minute, CompensateRetries: 2, Backoff: time.Second,
 			},
 		}
 		if d.Migrate != nil {
-			limit := or(d.Migrate.Value.Timeout, hookTimeout)
+			limit := d.Migrate.Value.Timeout.Or(hookTimeout)
 			spec.Policy.Retries = d.Migrate.Value.Retries
 			spec.Policy.Timeout += 2 * limit // another session's comes first
 			if limit == 0 {
@@ -99,9 +99,6 @@ func (d Database) begins() string {
 	}
 	return ""
 }
-
-// managed reports whether the template is made by ecluse.
-func (d Database) managed() bool { return d.Template != "" && d.Migrate != nil }
 
 func newDatabase(t *Target, spec saga.Spec) saga.Step {
 	for _, d := range t.Config.Databases {
@@ -234,7 +231,7 @@ func (d database) migrate(ctx context.Context, server *postgres.Server, name str
 	if err != nil {
 		return saga.Permanent(err)
 	}
-	if limit := or(hook.Timeout, hookTimeout); limit > 0 {
+	if limit := hook.Timeout.Or(hookTimeout); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("timed out after %s", limit))
 		defer cancel()
@@ -356,7 +353,7 @@ func (d database) connect(ctx context.Context, fact databaseFact, timeout time.D
 }
 
 // timeout is how long the server, and a busy template, are waited for.
-func (d database) timeout() time.Duration { return or(d.spec.Timeout, databaseTimeout) }
+func (d database) timeout() time.Duration { return d.spec.Timeout.Or(databaseTimeout) }
 
 // hopelessDatabase marks an error that would come again.
 func hopelessDatabase(err error) error {

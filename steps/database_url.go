@@ -8,22 +8,10 @@ import (
 	"strings"
 
 	"ecluse/saga/session"
-	"ecluse/steps/config"
 	"ecluse/steps/dotenv"
 	"ecluse/steps/git"
 	"ecluse/steps/postgres"
 )
-
-// defaultURLEnv holds the URL of a database that names no variable.
-const defaultURLEnv = "DATABASE_URL"
-
-// urlEnv are the variables with the URL of the session's database.
-func (d Database) urlEnv() config.Strings {
-	if len(d.URLEnv) == 0 {
-		return config.Strings{defaultURLEnv}
-	}
-	return d.URLEnv
-}
 
 // server is where the database is, in a session that has these variables.
 func (d Database) server(vars map[string]string) (*postgres.Server, error) {
@@ -80,13 +68,6 @@ func (c Config) databaseURLs(s session.Session, vars, instead map[string]string)
 		}
 	}
 	return urls, nil
-}
-
-// early is the configuration without what may refer to ports that are leased only
-// once there is a worktree.
-func (c Config) early() Config {
-	c.Env, c.Databases = nil, nil
-	return c
 }
 
 // factOf is the fact of a session's database; it is empty before it was begun.

@@ -15,9 +15,6 @@ import (
 	"ecluse/steps/git"
 )
 
-// EnvFile is the session's environment file, in its worktree.
-const EnvFile = ".env.ecluse"
-
 // env carries files of the main worktree over and writes [EnvFile].
 type env struct{ *Target }
 

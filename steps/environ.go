@@ -11,25 +11,6 @@ import (
 	"ecluse/steps/dotenv"
 )
 
-// fallbackApp is the service that a repository without native services gets, so
-// that a session has a port to offer unless its services want none.
-var fallbackApp = Service{Name: "app", BasePort: 3000}
-
-// natives are the services that are not of the compose file, the fallback among
-// them where there are none.
-func (c Config) natives() []Service {
-	var list []Service
-	for _, s := range c.Services {
-		if s.native() {
-			list = append(list, s)
-		}
-	}
-	if len(list) == 0 && c.Mode != ModeContainer {
-		list = append(list, fallbackApp)
-	}
-	return list
-}
-
 // Project is the name of the session's compose project, the first if it has
 // several. It holds the repository's mark: two repositories may have sessions of one
 // slug.
@@ -115,9 +96,4 @@ func setPorts(vars map[string]string, ports map[string]int, service Service) {
 			}
 		}
 	}
-}
-
-// envKey is a service's name as a part of a variable's.
-func envKey(name string) string {
-	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
 }

@@ -189,3 +189,6 @@ func present(needs map[string][]string, have map[string]bool, need string) []str
 	}
 	return list
 }
+
+// Runs reports whether what a step makes runs: services and containers.
+func Runs(spec saga.Spec) bool { return spec.Kind == "service" || spec.Kind == composeStep }

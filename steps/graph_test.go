@@ -8,6 +8,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/config"
+	"ecluse/steps/settings/settingstest"
 )
 
 // busy is a configuration with a step of every kind that needs no Docker.
@@ -184,4 +185,10 @@ func TestBestEffortOfHooks(t *testing.T) {
 		_, err := loadText(t, "mode = \"host\"\n[hooks]\n"+name+" = { run = \"x\", best_effort = true }")
 		mustSay(t, err, ":3:", "best_effort", "--no-hooks")
 	}
+}
+
+// loadText loads a configuration from a folder of its own.
+func loadText(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	return LoadConfig(settingstest.Root(t, text))
 }

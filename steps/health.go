@@ -1,8 +1,6 @@
 package steps
 
 import (
-	"encoding/json"
-
 	"ecluse/saga"
 	"ecluse/saga/session"
 )
@@ -16,8 +14,7 @@ func Dead(s session.Session) []string {
 		if spec.Kind != "service" || state.Phase != saga.Done {
 			continue
 		}
-		var fact serviceFact
-		if json.Unmarshal(state.Facts[factProcess], &fact) != nil || !fact.ID.Alive() {
+		if fact, known := ServiceOf(s, i); !known || !fact.ID.Alive() {
 			names = append(names, serviceName(spec))
 		}
 	}

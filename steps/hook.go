@@ -56,13 +56,13 @@ func planHook(pair hookPair) func(*planner) {
 		}
 		if up != nil {
 			spec.Does = "run " + up.Value.Run
-			spec.Policy.Timeout, spec.Policy.Retries = or(up.Value.Timeout, hookTimeout), up.Value.Retries
+			spec.Policy.Timeout, spec.Policy.Retries = up.Value.Timeout.Or(hookTimeout), up.Value.Retries
 			spec.Policy.BestEffort = up.Value.BestEffort
 		}
 		if down != nil {
 			spec.Reverse = "hook:" + pair.down
 			spec.Reverts = "run " + pair.down + ": " + down.Value.Run
-			spec.Policy.CompensateTimeout, spec.Policy.CompensateRetries = or(down.Value.Timeout, hookTimeout), down.Value.Retries
+			spec.Policy.CompensateTimeout, spec.Policy.CompensateRetries = down.Value.Timeout.Or(hookTimeout), down.Value.Retries
 		}
 		p.add(spec)
 	}

@@ -185,7 +185,7 @@ func TestZeroBytesAreRefused(t *testing.T) {
 		"[hooks]\npost_up = { run = \"x\", inputs = [\"\\u0000\"] }", "[env]\nA = \"\\u0000\"",
 		"[compose]\nprofiles = [\"\\u0000\"]", "[compose]\nfile = \"\\u0000\"",
 	} {
-		_, err := loadText(t, withWeb(lines))
+		_, err := loadText(t, "mode = \"hybrid\"\n[[services]]\nname = \"web\"\nbase_port = 3000\n"+lines)
 		mustSay(t, err, "zero byte")
 	}
 	_, err := loadText(t, "mode = \"host\"\ninherit_env = [\"\\u0000\"]\napp_label = \"\\u0000\"")

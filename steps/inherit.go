@@ -34,13 +34,6 @@ type inherited struct {
 	Sum string `json:"sum,omitempty"`
 }
 
-// The modes of an entry; none means a link.
-const (
-	modeLink    = "symlink"
-	modeCopy    = "copy"
-	modeReflink = "reflink"
-)
-
 // errNeither is wrapped by the error for what cannot be copied.
 var errNeither = errors.New("it is neither a file nor a folder")
 

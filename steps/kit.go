@@ -42,16 +42,6 @@ type Kit struct {
 
 var _ session.Steps = Kit{}
 
-// The environment by which a child of a step is known.
-const (
-	// EnvSession is the id of the session, EnvStep the step's name: together
-	// they find what a step left running.
-	EnvSession = "ECLUSE_SESSION_ID"
-	EnvStep    = "ECLUSE_STEP"
-	EnvRun     = "ECLUSE_RUN_ID"
-	EnvAttempt = "ECLUSE_ATTEMPT"
-)
-
 const (
 	// grace is the time between TERM and KILL.
 	grace = 5 * time.Second

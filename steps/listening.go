@@ -1,7 +1,6 @@
 package steps
 
 import (
-	"encoding/json"
 	"slices"
 
 	"ecluse/saga"
@@ -28,7 +27,7 @@ func Listening(list []session.Session) (map[session.Key]map[string][]int, error)
 		for name, root := range startedServices(s) {
 			members := snap.Brood(root)
 			for _, id := range marked[s.ID] {
-				if step, _ := proc.Variable(id.PID, EnvStep); step == servicePrefix+name {
+				if step, _ := proc.Variable(id.PID, EnvStep); step == serviceStep(name) {
 					members = append(members, id)
 				}
 			}
@@ -46,9 +45,7 @@ func Listening(list []session.Session) (map[session.Key]map[string][]int, error)
 func startedServices(s session.Session) map[string]proc.ID {
 	roots := map[string]proc.ID{}
 	for i, spec := range s.Plan.Steps {
-		var fact serviceFact
-		if state := s.Progress.Steps[i]; spec.Kind == "service" && state.Phase == saga.Done &&
-			json.Unmarshal(state.Facts[factProcess], &fact) == nil {
+		if fact, known := ServiceOf(s, i); known && spec.Kind == "service" && s.Progress.Steps[i].Phase == saga.Done {
 			roots[serviceName(spec)] = fact.ID
 		}
 	}

@@ -40,7 +40,7 @@ func Nominals(ctx context.Context, cfg Config, dir string) ([]Nominal, error) {
 		return list, nil
 	}
 	s := session.Session{Worktree: dir, Root: filepath.Clean(dir), Mode: cfg.Mode}
-	published, err := ports{&Target{Handle: onlooker{s}, Config: cfg}}.published(ctx)
+	published, err := ports{&Target{Handle: Looking(s), Config: cfg}}.published(ctx)
 	for _, p := range published {
 		known := slices.ContainsFunc(list, func(n Nominal) bool { return n.Name == p.Name })
 		if p.Base > 0 && !known { // else it is any port, or one that is there over tcp, too

@@ -44,12 +44,6 @@ func TestAWorkerIsUpWhenItGoesOn(t *testing.T) {
 		t.Errorf("it counted as up after %s", took)
 	}
 	ok(t, ts.verify(t))
-	ts.s.Progress = ts.progress()
-	seen, err := Observe(t.Context(), ts.s, nil)
-	ok(t, err)
-	if len(seen) != 1 || seen[0].State != ServiceUp || !seen[0].Healthy || seen[0].PID == 0 || seen[0].Port != 0 || seen[0].ActualPort != 0 {
-		t.Errorf("it is seen as %+v", seen)
-	}
 }
 
 func TestAWorkerThatEndsHasFailed(t *testing.T) {
@@ -69,12 +63,6 @@ func TestAWorkerMayListen(t *testing.T) {
 	ts := workerOf(t, Service{Command: serving(fmt.Sprint(freePort(t))), Ready: Ready{Log: "serving"}})
 	ok(t, ts.do(t))
 	ok(t, ts.verify(t))
-	ts.s.Progress = ts.progress()
-	seen, err := Observe(t.Context(), ts.s, nil)
-	ok(t, err)
-	if len(seen) != 1 || seen[0].State != ServiceUp || !seen[0].Healthy {
-		t.Errorf("it is seen as %+v", seen)
-	}
 }
 
 const portlessFile = `mode = "hybrid"

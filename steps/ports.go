@@ -57,7 +57,7 @@ func (p ports) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	wants := p.Config.unleased(ctx, list, p.Session(), taken, docker.NewProbe(at.Host))
+	wants := unleased(ctx, p.Config, list, p.Session(), taken, docker.NewProbe(at.Host))
 	if len(wants) == 0 {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (p ports) Compensate(context.Context, *saga.Attempt) error { return nil }
 
 // unleased lists what the session must still lease. Ports that share a lease must
 // all be free, on this machine or on the one that a probe is given for.
-func (c Config) unleased(ctx context.Context, list []docker.Published, s session.Session, taken map[int]string, probe *docker.Probe) []session.Want {
+func unleased(ctx context.Context, c Config, list []docker.Published, s session.Session, taken map[int]string, probe *docker.Probe) []session.Want {
 	tcp, udp := port.Free, port.FreeUDP
 	if probe != nil {
 		tcp, udp = probe.Free, func(int) bool { return true } // nobody answers at UDP

@@ -1,8 +1,6 @@
 package steps
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"ecluse/saga"
@@ -97,38 +95,10 @@ func build(t *Target, spec saga.Spec) (saga.Step, error) {
 	return nil, fmt.Errorf("step %s is of kind %q, which this ecluse does not know; use the one that made the session", spec.Name, spec.Kind)
 }
 
-// Settings encodes a configuration for a session's record.
-func Settings(cfg Config) (json.RawMessage, error) {
-	data, err := json.Marshal(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("encode the configuration: %w", err)
-	}
-	return data, nil
-}
-
-// Same reports whether two configurations ask for the same, but for what was chosen
-// for one session.
-func (c Config) Same(other Config) bool {
-	if c.Choice.NoInherit || other.Choice.NoInherit {
-		c.InheritEnv, other.InheritEnv = nil, nil
-	}
-	if c.Choice.Synced || other.Choice.Synced {
-		c.Hooks, other.Hooks = Hooks{}, Hooks{}
-		c.Databases, other.Databases = nil, nil
-		c.Steps, other.Steps = nil, nil
-	}
-	c.Choice, other.Choice = Choice{}, Choice{}
-	c.ProcessManager, other.ProcessManager = "", ""
-	one, err1 := Settings(c)
-	two, err2 := Settings(other)
-	return err1 == nil && err2 == nil && bytes.Equal(one, two)
-}
-
 // ConfigOf is the configuration that a session was made from.
 func ConfigOf(s session.Session) (Config, error) {
-	cfg := Defaults()
-	cfg.InheritEnv = nil
-	if err := json.Unmarshal(s.Settings, &cfg); err != nil {
+	cfg, err := Decode(s.Settings)
+	if err != nil {
 		return cfg, fmt.Errorf("decode the configuration that session %s was made from: %w", s.Slug, err)
 	}
 	return cfg, nil

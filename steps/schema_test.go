@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"ecluse/steps/config"
+	"ecluse/steps/settings/settingstest"
 )
 
 // update writes what is published anew: go test ./steps -run Published -update.
@@ -104,11 +105,11 @@ func instance(t *testing.T, text string) any {
 func TestSchemaTakesWhatLoads(t *testing.T) {
 	s := schemaValidator(t)
 	texts := map[string]string{"complete": complete}
-	for _, mode := range modes {
-		texts[mode] = template(t, mode)
+	for _, mode := range []string{ModeContainer, ModeHost, ModeHybrid} {
+		texts[mode] = templateFor(t, mode)
 	}
 	for name, text := range texts {
-		if _, err := loadText(t, text); err != nil {
+		if _, err := load(t, text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := s.Validate(instance(t, text)); err != nil {
@@ -158,13 +159,13 @@ func TestSchemaRefuses(t *testing.T) {
 		{"mode = \"host\"\n[[databases]]\nname = \"a\"\nengine = \"mysql\"\nurl = \"x\"", "mode = \"host\"\n[[databases]]\nname = \"a\"\nengine = \"postgres\"\nurl = \"postgres://a@localhost/b\""},
 		{"mode = \"host\"\n[[steps]]\nname = \"a\"", "mode = \"host\"\n[[steps]]\nname = \"a\"\ndo = \"x\""},
 	} {
-		if _, err := loadText(t, test.wrong); err == nil {
+		if _, err := load(t, test.wrong); err == nil {
 			t.Errorf("loads: %s", test.wrong)
 		}
 		if s.Validate(instance(t, test.wrong)) == nil {
 			t.Errorf("the schema takes: %s", test.wrong)
 		}
-		if _, err := loadText(t, test.right); err != nil {
+		if _, err := load(t, test.right); err != nil {
 			t.Errorf("does not load: %v", err)
 		}
 		if err := s.Validate(instance(t, test.right)); err != nil {
@@ -197,7 +198,7 @@ func TestSchemaExplainsEveryKey(t *testing.T) {
 		}
 	}
 	look("", s)
-	if n < len(keysOf(reflect.TypeFor[Config]())) {
+	if n < len(settingstest.Keys(reflect.TypeFor[Config]())) {
 		t.Errorf("the schema has %d keys", n)
 	}
 }
@@ -205,11 +206,11 @@ func TestSchemaExplainsEveryKey(t *testing.T) {
 // TestTOMLIsRead: what is shown of a configuration is that configuration.
 func TestTOMLIsRead(t *testing.T) {
 	texts := map[string]string{"complete": complete, "odd": "mode = \"host\"\n[env]\nA = \"x<&\\u007f\\\"\\\\ \\u2028é\"\n"}
-	for _, mode := range modes {
-		texts[mode] = template(t, mode)
+	for _, mode := range []string{ModeContainer, ModeHost, ModeHybrid} {
+		texts[mode] = templateFor(t, mode)
 	}
 	for name, text := range texts {
-		want, err := loadText(t, text)
+		want, err := load(t, text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +218,7 @@ func TestTOMLIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := loadText(t, shown)
+		got, err := load(t, shown)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, shown)
 		}

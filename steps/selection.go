@@ -92,7 +92,7 @@ func (c Config) leftOut(g composeGroup, whole *docker.Model) (warning string, er
 // would leave out, as far as these can be read.
 func LeftOut(ctx context.Context, cfg Config, dir string) []string {
 	s := session.Session{Worktree: dir, Root: filepath.Clean(dir), Mode: cfg.Mode}
-	t := &Target{Handle: onlooker{s}, Config: cfg}
+	t := &Target{Handle: Looking(s), Config: cfg}
 	var list []string
 	for _, g := range cfg.groups() {
 		whole, err := t.load(ctx, g, true)

@@ -35,10 +35,10 @@ func planServices(p *planner) {
 	var specs []saga.Spec
 	for _, s := range p.cfg.spawned() {
 		specs = append(specs, saga.Spec{
-			Name: servicePrefix + s.Name, Kind: "service", Cause: "service " + s.Name + " in .ecluse.toml",
+			Name: serviceStep(s.Name), Kind: "service", Cause: "service " + s.Name + " in .ecluse.toml",
 			Does: "start " + s.Command + ", wait until it is ready", Reverts: "stop it and all that it started",
 			Policy: saga.Policy{
-				Timeout:           or(s.Ready.Timeout, readyTimeout) + time.Minute,
+				Timeout:           s.Ready.Timeout.Or(readyTimeout) + time.Minute,
 				CompensateTimeout: 2 * time.Minute, CompensateRetries: 2, Backoff: time.Second,
 			},
 		})
@@ -46,19 +46,8 @@ func planServices(p *planner) {
 	p.add(specs...)
 }
 
-// spawned are the native services that are started.
-func (c Config) spawned() []Service {
-	if c.manager() == ManagerNone {
-		return nil
-	}
-	var list []Service
-	for _, s := range c.Services {
-		if s.native() && s.Command != "" && c.Choice.runs(s.Name) {
-			list = append(list, s)
-		}
-	}
-	return list
-}
+// serviceStep is the name of a service's step.
+func serviceStep(service string) string { return servicePrefix + service }
 
 // serviceName is the service of a step.
 func serviceName(spec saga.Spec) string { return strings.TrimPrefix(spec.Name, servicePrefix) }
@@ -260,7 +249,7 @@ func (s service) family(fact serviceFact) func() ([]proc.ID, error) {
 
 // await waits until the service is ready, or says why it is not.
 func (s service) await(ctx context.Context, fact serviceFact, vars map[string]string, exited <-chan error) error {
-	limit := or(s.spec.Ready.Timeout, readyTimeout)
+	limit := s.spec.Ready.Timeout.Or(readyTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
 	defer cancel()
 	begun := time.Now()

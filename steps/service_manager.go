@@ -11,13 +11,6 @@ import (
 	"ecluse/steps/tmux"
 )
 
-// The process managers: where native services run.
-const (
-	ManagerDetached = "detached" // of no terminal, their output in a log
-	ManagerTmux     = "tmux"     // in windows of tmux, their output in a log as well
-	ManagerNone     = "none"     // nowhere: they get ports, and the user starts them
-)
-
 // manager starts native services, and knows what there is of them beside their
 // processes. Who they are, whether they are ready and how they end is the same under
 // all.
@@ -51,17 +44,9 @@ func (s service) manager() manager {
 	return detached{s}
 }
 
-// manager is the process manager that a session was made with, by default detached.
-func (c Config) manager() string {
-	if c.ProcessManager == "" {
-		return ManagerDetached
-	}
-	return c.ProcessManager
-}
-
 // CheckManager looks whether the programs are there that the process manager needs. The
 // error wraps [tmux.ErrMissing] or [tmux.ErrOld].
-func (c Config) CheckManager(ctx context.Context) error {
+func CheckManager(ctx context.Context, c Config) error {
 	if c.manager() != ManagerTmux || len(c.spawned()) == 0 {
 		return nil
 	}

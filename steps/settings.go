@@ -1,10 +1,6 @@
 package steps
 
-import (
-	"time"
-
-	"ecluse/steps/config"
-)
+import "ecluse/steps/config"
 
 // The modes of a repository: where its services run.
 const (
@@ -17,6 +13,13 @@ const (
 const (
 	runNative = "native"
 	runDocker = "docker"
+)
+
+// The modes of an entry of inherit_env; none means a link.
+const (
+	modeLink    = "symlink"
+	modeCopy    = "copy"
+	modeReflink = "reflink"
 )
 
 // Config is `.ecluse.toml`. The struct is the registry of what can be
@@ -136,10 +139,10 @@ func Defaults() Config {
 	}
 }
 
-// LoadConfig reads and validates the configuration of the repository whose main
-// worktree is root. The error is a *config.Error that names every problem, or
-// wraps config.ErrMissing, or says that the file cannot be read.
-func LoadConfig(root string) (Config, error) {
+// Load reads and validates the configuration of the repository whose main worktree is
+// root; checks are those of what is made of it. The error is a *config.Error that
+// names every problem, or wraps config.ErrMissing, or says that the file cannot be read.
+func Load(root string, checks ...func(Validator)) (Config, error) {
 	path, err := config.Find(root)
 	if err != nil {
 		return Config{}, err
@@ -150,8 +153,10 @@ func LoadConfig(root string) (Config, error) {
 		return Config{}, err
 	}
 	cfg.settle()
-	if !problems.Broken() {
-		cfg.validate(problems, root)
+	if v := (Validator{cfg, problems, root}); !problems.Broken() && v.whole() {
+		for _, check := range checks {
+			check(v)
+		}
 	}
 	if err := problems.Err(); err != nil {
 		return Config{}, err
@@ -177,12 +182,4 @@ func (c *Config) settle() {
 			s.ExtraPorts = append(s.ExtraPorts, ExtraPort{BasePort: s.DebugPort, PortEnv: config.Strings{name}})
 		}
 	}
-}
-
-// or is the duration that was configured, or the default.
-func or(d *config.Duration, def time.Duration) time.Duration {
-	if d == nil {
-		return def
-	}
-	return time.Duration(*d)
 }

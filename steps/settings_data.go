@@ -42,3 +42,24 @@ type Database struct {
 	// default is one minute.
 	Timeout *config.Duration `toml:"timeout" json:"timeout,omitempty"`
 }
+
+// defaultURLEnv holds the URL of a database that names no variable.
+const defaultURLEnv = "DATABASE_URL"
+
+// urlEnv are the variables with the URL of the session's database.
+func (d Database) urlEnv() config.Strings {
+	if len(d.URLEnv) == 0 {
+		return config.Strings{defaultURLEnv}
+	}
+	return d.URLEnv
+}
+
+// early is the configuration without what may refer to ports that are leased only
+// once there is a worktree.
+func (c Config) early() Config {
+	c.Env, c.Databases = nil, nil
+	return c
+}
+
+// managed reports whether the template is made by ecluse.
+func (d Database) managed() bool { return d.Template != "" && d.Migrate != nil }

@@ -105,3 +105,76 @@ func (s Service) publishes() bool {
 	}
 	return !slices.ContainsFunc(s.ExtraPorts, func(e ExtraPort) bool { return e.ContainerPort != 0 })
 }
+
+// fallbackApp is the service that a repository without native services gets, so
+// that a session has a port to offer unless its services want none.
+var fallbackApp = Service{Name: "app", BasePort: 3000}
+
+// natives are the services that are not of the compose file, the fallback among
+// them where there are none.
+func (c Config) natives() []Service {
+	var list []Service
+	for _, s := range c.Services {
+		if s.native() {
+			list = append(list, s)
+		}
+	}
+	if len(list) == 0 && c.Mode != ModeContainer {
+		list = append(list, fallbackApp)
+	}
+	return list
+}
+
+// spawned are the native services that are started.
+func (c Config) spawned() []Service {
+	if c.manager() == ManagerNone {
+		return nil
+	}
+	var list []Service
+	for _, s := range c.Services {
+		if s.native() && s.Command != "" && c.Choice.runs(s.Name) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// leases are the names of the ports of a service that is not in a compose file.
+func (s Service) leases() []string {
+	var names []string
+	if s.ported() {
+		names = append(names, s.Name)
+	}
+	for i := range s.ExtraPorts {
+		names = append(names, s.extraName(i))
+	}
+	return names
+}
+
+// native reports whether a name is that of a service that does not run in Docker.
+func (c Config) native(name string) bool {
+	return slices.ContainsFunc(c.Services, func(s Service) bool { return s.Name == name && s.native() })
+}
+
+// nativeLeases are the names of the leases of native services.
+func (c Config) nativeLeases() []string {
+	var names []string
+	for _, s := range c.natives() {
+		names = append(names, s.leases()...)
+	}
+	return names
+}
+
+// lease is the name of the port that stands for a service: its own, or the first
+// other one if its own is not published.
+func (s Service) lease() string {
+	if !s.publishes() && len(s.ExtraPorts) > 0 {
+		return s.extraName(0)
+	}
+	return s.Name
+}
+
+// needsPort reports whether a service is up only when its port answers.
+func (r Ready) needsPort() bool {
+	return r.TCP || r.HTTP != "" || r.Log == "" && r.Command == ""
+}

@@ -7,6 +7,9 @@ import (
 	"ecluse/steps/config"
 )
 
+// commandPrefix begins the names of the steps.
+const commandPrefix = "step:"
+
 // rootPrefix begins the folder of a step that runs in the main worktree.
 const rootPrefix = "${ECLUSE_ROOT}"
 

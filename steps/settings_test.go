@@ -15,6 +15,7 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps/config"
+	"ecluse/steps/settings/settingstest"
 )
 
 // complete has every key.
@@ -94,7 +95,7 @@ best_effort = true
 `
 
 func TestConfigTakesEveryKey(t *testing.T) {
-	cfg, err := loadText(t, complete)
+	cfg, err := load(t, complete)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +103,10 @@ func TestConfigTakesEveryKey(t *testing.T) {
 		t.Errorf("got %+v", cfg)
 	}
 	hook := cfg.Hooks.PreSpawn.Value
-	if hook.Run != "make deps" || or(hook.Timeout, time.Hour) != 0 || hook.Retries != 2 || !slices.Equal(hook.Inputs, []string{"go.sum"}) {
+	if hook.Run != "make deps" || hook.Timeout.Or(time.Hour) != 0 || hook.Retries != 2 || !slices.Equal(hook.Inputs, []string{"go.sum"}) {
 		t.Errorf("got %+v", hook)
 	}
-	if got := cfg.Hooks.PostUp.Value; or(got.Timeout, time.Hour) != 90*time.Second {
+	if got := cfg.Hooks.PostUp.Value; got.Timeout.Or(time.Hour) != 90*time.Second {
 		t.Errorf("got %+v", got)
 	}
 	web, db := cfg.Services[0], cfg.Services[1]
@@ -115,18 +116,18 @@ func TestConfigTakesEveryKey(t *testing.T) {
 	if db.native() || db.publishes() || db.hostBase() != 15432 {
 		t.Errorf("got %+v", db)
 	}
-	if names := keysOf(reflect.TypeFor[Config]()); !containsAll(complete, names) {
+	if names := settingstest.Keys(reflect.TypeFor[Config]()); slices.ContainsFunc(names, func(word string) bool { return !strings.Contains(complete, word) }) {
 		t.Errorf("the sample lacks one of %v", names)
 	}
 }
 
 func TestConfigSurvivesTheSession(t *testing.T) {
 	texts := map[string]string{"complete": complete, "none inherited": "mode = \"host\"\ninherit_env = []", "least": "mode = \"host\""}
-	for _, mode := range modes {
-		texts["template of "+mode] = template(t, mode)
+	for _, mode := range []string{ModeContainer, ModeHost, ModeHybrid} {
+		texts["template of "+mode] = templateFor(t, mode)
 	}
 	for name, text := range texts {
-		want, err := loadText(t, text)
+		want, err := load(t, text)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -145,7 +146,7 @@ func TestConfigSurvivesTheSession(t *testing.T) {
 }
 
 func TestOlderWaysToSayIt(t *testing.T) {
-	cfg, err := loadText(t, `mode = "hybrid"
+	cfg, err := load(t, `mode = "hybrid"
 slot_stride = 0
 [hooks]
 on_up = "old up"
@@ -256,7 +257,7 @@ func TestConfigRefuses(t *testing.T) {
 		"past the last port":      {"mode = \"host\"\n[[services]]\nname = \"a\"\nbase_port = 65530", []string{"services.0.base_port:4"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := loadText(t, test.text)
+			cfg, err := load(t, test.text)
 			var e *config.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v", err)
@@ -290,7 +291,7 @@ func TestConfigAccepts(t *testing.T) {
 		"ready with a variable":     withWeb("command = \"x\"\nready = { http = \"${URL}/x\" }\n[env]\nURL = \"http://localhost:${PORT}\""),
 		"the highest":               "max_slots = 255\nport_search_range = 255\n" + withWeb(""),
 	} {
-		if _, err := loadText(t, text); err != nil {
+		if _, err := load(t, text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -314,7 +315,7 @@ func TestHugeConfigsAreRefusedSoon(t *testing.T) {
 		"services.0.ready.log": grow("[[services]]\nname = \"a\"\nbase_port = 1\nready.log = \"", "(a|b)*%d") + "\"\n",
 	} {
 		began := time.Now()
-		_, err := loadText(t, text)
+		_, err := load(t, text)
 		var e *config.Error
 		if !errors.As(err, &e) || len(e.Problems) != 1 || e.Problems[0].Key != key {
 			t.Errorf("%s: got %.300v", key, err)
@@ -371,7 +372,7 @@ func TestWarnings(t *testing.T) {
 		withWeb("run = \"docker\"\nextra_ports = [{ base_port = 8000, container_port = 1 }]"):                  "not published",
 		withWeb("command = \"x\"\nport_env = [\"A\"]\nextra_ports = [{ base_port = 8000, port_env = \"A\" }]"): "A is set by",
 	} {
-		cfg, err := loadText(t, text)
+		cfg, err := load(t, text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -383,7 +384,27 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// containsAll reports whether a text has every word.
-func containsAll(text string, words []string) bool {
-	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+// load loads a configuration from a folder of its own.
+func load(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	return LoadConfig(settingstest.Root(t, text))
+}
+
+// templateFor is what init writes for a mode.
+func templateFor(t *testing.T, mode string) string {
+	t.Helper()
+	text, err := Template(mode, Look{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestKeysFindsWhatIsDeep(t *testing.T) {
+	keys := settingstest.Keys(reflect.TypeFor[Config]())
+	for _, key := range []string{"mode", "inputs", "container_port", "profiles", "file", "http", "publish_primary"} {
+		if !slices.Contains(keys, key) {
+			t.Errorf("%s is not among %v", key, keys)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 
@@ -15,12 +14,8 @@ import (
 // no commit of its own yet.
 func Merged(ctx context.Context, repo git.Repo, s session.Session) (string, error) {
 	base := ""
-	var fact worktreeFact
-	if i := s.Plan.Index(worktreeStep); i >= 0 {
-		data, known := s.Progress.Steps[i].Facts["worktree"]
-		if known && json.Unmarshal(data, &fact) == nil && fact.BranchMade {
-			base = fact.Resolution.Base
-		}
+	if fact, _ := WorktreeOf(s); fact.BranchMade {
+		base = fact.Resolution.Base
 	}
 	return repo.MergedInto(ctx, s.Branch, base)
 }

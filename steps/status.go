@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -93,7 +92,7 @@ type observer struct {
 // native judges one native service.
 func (o observer) native(spec Service) ServiceStatus {
 	v := ServiceStatus{Name: spec.Name, Native: true, Port: o.s.Ports[spec.Name]}
-	step := servicePrefix + spec.Name
+	step := serviceStep(spec.Name)
 	i := o.s.Plan.Index(step)
 	if i < 0 {
 		v.State, v.Healthy = ServiceUnmanaged, true
@@ -101,7 +100,7 @@ func (o observer) native(spec Service) ServiceStatus {
 		return v
 	}
 	v.Step, v.Managed = step, true
-	fact, known := o.fact(i)
+	fact, known := ServiceOf(o.s, i)
 	members := append(o.snap.Brood(fact.ID), o.marked[step]...)
 	v.Listening = o.snap.Listening(members)
 	listeners := o.snap.Listeners(v.Port)
@@ -140,18 +139,6 @@ func (o observer) judge(v *ServiceStatus, spec Service, strangers []proc.ID, kno
 	default:
 		v.State, v.Healthy = ServiceUp, true
 	}
-}
-
-// needsPort reports whether a service is up only when its port answers.
-func (r Ready) needsPort() bool {
-	return r.TCP || r.HTTP != "" || r.Log == "" && r.Command == ""
-}
-
-// fact is what is recorded of the process of step i.
-func (o observer) fact(i int) (serviceFact, bool) {
-	var fact serviceFact
-	data, ok := o.s.Progress.Steps[i].Facts[factProcess]
-	return fact, ok && json.Unmarshal(data, &fact) == nil
 }
 
 // phase is how far a step has come.

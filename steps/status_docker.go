@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -54,11 +53,7 @@ func (o observer) docker(ctx context.Context) []ServiceStatus {
 func composedOf(s session.Session) []composed {
 	var list []composed
 	for i, spec := range s.Plan.Steps {
-		var fact composeFact
-		data, known := s.Progress.Steps[i].Facts[composeFactKey]
-		if spec.Kind != composeStep || !known || json.Unmarshal(data, &fact) != nil {
-			continue
-		}
+		fact, _ := ComposeOf(s, i)
 		for _, service := range fact.Services {
 			if service.Replicas > 0 {
 				list = append(list, composed{service, spec.Name, fact.Project, fact.Place})
@@ -86,15 +81,6 @@ func (o observer) binding(c composed) docker.Binding {
 		return c.Ports[0]
 	}
 	return docker.Binding{}
-}
-
-// lease is the name of the port that stands for a service: its own, or the first
-// other one if its own is not published.
-func (s Service) lease() string {
-	if !s.publishes() && len(s.ExtraPorts) > 0 {
-		return s.extraName(0)
-	}
-	return s.Name
 }
 
 // contained judges a service by its containers, of several by the worst.

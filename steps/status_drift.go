@@ -20,12 +20,12 @@ type Drift struct {
 // driftLimit bounds the look at all steps together.
 const driftLimit = 30 * time.Second
 
-// Drift asks every done step of a session whether its effect is still there, whole
+// Drifts asks every done step of a session whether its effect is still there, whole
 // and the session's own: what `up` would mend. It changes nothing, but a service with
 // ready.command is asked by it. What was seen of the services is taken for granted,
 // and completed: one that runs and is not ready is not healthy. If the worktree is gone,
 // only that is told.
-func (k Kit) Drift(ctx context.Context, s session.Session, services []ServiceStatus) []Drift {
+func Drifts(ctx context.Context, kit Kit, s session.Session, services []ServiceStatus) []Drift {
 	ctx, cancel := context.WithTimeoutCause(ctx, driftLimit, fmt.Errorf("no answer within %s", driftLimit))
 	defer cancel()
 	lost := saga.Verify(ctx, s.Plan, s.Progress, func(spec saga.Spec) (saga.Step, error) {
@@ -34,7 +34,7 @@ func (k Kit) Drift(ctx context.Context, s session.Session, services []ServiceSta
 				return judged{problem: errors.New(v.Problem)}, nil
 			}
 		}
-		return k.Build(onlooker{s}, spec)
+		return kit.Build(Looking(s), spec)
 	})
 	if err := lost[worktreeStep]; err != nil && gone(s.Worktree) {
 		return []Drift{{worktreeStep, err.Error()}} // what else is amiss follows from it
@@ -73,14 +73,3 @@ type judged struct {
 
 // Verify implements [saga.Verifier].
 func (j judged) Verify(context.Context, *saga.Attempt) error { return j.problem }
-
-// onlooker is a handle for those who only look.
-type onlooker struct{ s session.Session }
-
-// Session implements [session.Handle].
-func (o onlooker) Session() session.Session { return o.s }
-
-// Lease implements [session.Handle].
-func (o onlooker) Lease([]session.Want) (session.Session, error) {
-	return o.s, fmt.Errorf("lease ports for session %s: only looking is allowed here", o.s.Slug)
-}

@@ -1,7 +1,6 @@
 package steps
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,12 +136,7 @@ func Adoptable(s session.Session) (yes, no []string, err error) {
 		if spec.Kind != "service" || state.Phase != saga.Done {
 			continue
 		}
-		var fact serviceFact
-		if data := state.Facts[factProcess]; data != nil {
-			if err := json.Unmarshal(data, &fact); err != nil {
-				return nil, nil, err
-			}
-		}
+		fact, _ := ServiceOf(s, i)
 		if fact.Alive() {
 			continue
 		}
@@ -183,15 +177,11 @@ func Occupied(wants []session.Want, found []Discovered) {
 	}
 }
 
-// elsewhere.
-
 // AdoptedOf names the services of a session that the user has started.
 func AdoptedOf(s session.Session) []string {
 	var names []string
 	for i, spec := range s.Plan.Steps {
-		var fact serviceFact
-		data := s.Progress.Steps[i].Facts[factProcess]
-		if spec.Kind == "service" && data != nil && json.Unmarshal(data, &fact) == nil && fact.Adopted {
+		if fact, _ := ServiceOf(s, i); spec.Kind == "service" && fact.Adopted {
 			names = append(names, serviceName(spec))
 		}
 	}

@@ -2,31 +2,19 @@ package steps
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"ecluse/steps/settings/settingstest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
-// loadText loads a configuration from a folder of its own.
-func loadText(t *testing.T, text string) (Config, error) {
-	t.Helper()
-	root := t.TempDir()
-	if err := os.WriteFile(filepath.Join(root, ".ecluse.toml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return LoadConfig(root)
-}
-
-var modes = []string{ModeContainer, ModeHost, ModeHybrid}
-
-// template is the template of a mode.
-func template(t *testing.T, mode string) string {
+// templateOf is the template of a mode.
+func templateOf(t *testing.T, mode string) string {
 	t.Helper()
 	text, err := Template(mode, Look{})
 	if err != nil {
@@ -36,8 +24,8 @@ func template(t *testing.T, mode string) string {
 }
 
 func TestTemplateIsTheDefaults(t *testing.T) {
-	for _, mode := range modes {
-		got, err := loadText(t, template(t, mode))
+	for _, mode := range []string{ModeContainer, ModeHost, ModeHybrid} {
+		got, err := loaded(t, templateOf(t, mode))
 		if err != nil {
 			t.Fatalf("%s: %v", mode, err)
 		}
@@ -57,7 +45,7 @@ func TestTemplateSaysWhatWasAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadText(t, text)
+	got, err := loaded(t, text)
 	if err != nil || got.MaxSlots != 3 || got.Prefix != "shop" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -75,8 +63,8 @@ func TestTemplateSaysWhatWasAsked(t *testing.T) {
 var example = regexp.MustCompile(`^( *)#([^# ].*)$`)
 
 func TestTemplateExamplesLoad(t *testing.T) {
-	for _, mode := range modes {
-		lines := strings.Split(template(t, mode), "\n")
+	for _, mode := range []string{ModeContainer, ModeHost, ModeHybrid} {
+		lines := strings.Split(templateOf(t, mode), "\n")
 		var all, header []int
 		for i, line := range lines {
 			if !example.MatchString(line) {
@@ -115,7 +103,7 @@ func loadWith(t *testing.T, lines []string, examples ...int) Config {
 	for _, i := range examples {
 		lines[i] = example.ReplaceAllString(lines[i], "$1$2")
 	}
-	cfg, err := loadText(t, strings.Join(lines, "\n"))
+	cfg, err := loaded(t, strings.Join(lines, "\n"))
 	if err != nil {
 		t.Error(err)
 	}
@@ -125,44 +113,18 @@ func loadWith(t *testing.T, lines []string, examples ...int) Config {
 // TestTemplateExplainsEveryKey: a key that is understood is in a template.
 func TestTemplateExplainsEveryKey(t *testing.T) {
 	var text string
-	for _, mode := range modes {
-		text += template(t, mode)
+	for _, mode := range []string{ModeContainer, ModeHost, ModeHybrid} {
+		text += templateOf(t, mode)
 	}
-	for _, key := range keysOf(reflect.TypeFor[Config]()) {
+	for _, key := range settingstest.Keys(reflect.TypeFor[Config]()) {
 		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(text) {
 			t.Errorf("no template has %s", key)
 		}
 	}
 }
 
-// keysOf lists the keys of a struct and of what is in it.
-func keysOf(of reflect.Type) []string {
-	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
-		of = of.Elem()
-	}
-	if of.Kind() != reflect.Struct {
-		return nil
-	}
-	var keys []string
-	for i := range of.NumField() {
-		field := of.Field(i)
-		tag, deprecated := field.Tag.Get("toml"), field.Tag.Get("config") == "deprecated"
-		if tag == "-" || deprecated {
-			continue
-		}
-		if tag != "" {
-			keys = append(keys, tag)
-		}
-		keys = append(keys, keysOf(field.Type)...)
-	}
-	return keys
-}
-
-func TestKeysOfFindsWhatIsDeep(t *testing.T) {
-	keys := keysOf(reflect.TypeFor[Config]())
-	for _, key := range []string{"mode", "inputs", "container_port", "profiles", "file", "http", "publish_primary"} {
-		if !slices.Contains(keys, key) {
-			t.Errorf("%s is not among %v", key, keys)
-		}
-	}
+// loaded loads a configuration from a folder of its own.
+func loaded(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	return LoadConfig(settingstest.Root(t, text))
 }

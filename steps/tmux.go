@@ -102,7 +102,7 @@ func TmuxOf(ctx context.Context, s session.Session, dir string) (attach []string
 	if s.Plan.Index(tmuxKind) < 0 {
 		return nil, "", false
 	}
-	server := (&Target{Handle: onlooker{s}, Dir: dir}).serverOf()
+	server := (&Target{Handle: Looking(s), Dir: dir}).serverOf()
 	_, err := server.Process(ctx)
 	return server.Attach(), server.Socket(), err == nil
 }
@@ -112,5 +112,5 @@ func TmuxName(s session.Session) string {
 	if s.Plan.Index(tmuxKind) < 0 {
 		return ""
 	}
-	return (&Target{Handle: onlooker{s}}).serverOf().Session
+	return (&Target{Handle: Looking(s)}).serverOf().Session
 }

@@ -9,6 +9,13 @@ import (
 	"ecluse/steps/config"
 )
 
+// The process managers: where native services run.
+const (
+	ManagerDetached = "detached" // of no terminal, their output in a log
+	ManagerTmux     = "tmux"     // in windows of tmux, their output in a log as well
+	ManagerNone     = "none"     // nowhere: they get ports, and the user starts them
+)
+
 // UserConfig is the configuration of a user of this machine, for all repositories.
 type UserConfig struct {
 	// ProcessManager says where native services run: detached (the default, also
@@ -53,4 +60,12 @@ func LoadUserConfig(getenv func(string) string) (UserConfig, error) {
 		problems.Invalid("process_manager", fmt.Sprintf("process_manager %q is unknown; it is detached (or nohup), tmux or none", user.ProcessManager))
 	}
 	return user, problems.Err()
+}
+
+// manager is the process manager that a session was made with, by default detached.
+func (c Config) manager() string {
+	if c.ProcessManager == "" {
+		return ManagerDetached
+	}
+	return c.ProcessManager
 }

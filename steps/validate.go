@@ -2,13 +2,11 @@ package steps
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
-	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/dotenv"
 	"ecluse/steps/port"
@@ -19,10 +17,6 @@ var (
 	// parts of names in Docker.
 	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 	envPattern  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// leasedPattern are the variables of ports, of which those of a compose
-	// file are not known beforehand.
-	leasedPattern    = regexp.MustCompile(`^ECLUSE_[A-Z0-9_]+_PORT$`)
-	referencePattern = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 )
 
 // reserved are the variables by which ecluse, and Compose, know a session.
@@ -42,23 +36,23 @@ const (
 	maxPattern = 4096
 )
 
-// validator reports everything that is wrong with a configuration, each problem at
+// Validator reports everything that is wrong with a configuration, each problem at
 // its key.
-type validator struct {
+type Validator struct {
 	Config
 	*config.Problems
 	// root is the main worktree.
 	root string
 }
 
-// validate adds what is wrong with a configuration that was settled.
-func (c Config) validate(p *config.Problems, root string) {
-	v := validator{c, p, root}
+// whole adds what is wrong with the keys of a configuration that was settled. It is
+// false where there is so much that nothing more is to be looked at.
+func (v Validator) whole() bool {
 	v.top()
-	for key, n := range map[string]int{"env": len(c.Env), "services": len(c.Services), "inherit_env": len(c.InheritEnv), "databases": len(c.Databases), "compose.file": len(c.Compose.File), "steps": len(c.Steps)} {
+	for key, n := range map[string]int{"env": len(v.Env), "services": len(v.Services), "inherit_env": len(v.InheritEnv), "databases": len(v.Databases), "compose.file": len(v.Compose.File), "steps": len(v.Steps)} {
 		if n > maxEntries {
 			v.sayf(key, "%s has %d entries; it takes %d", key, n, maxEntries)
-			return
+			return false
 		}
 	}
 	v.zeros()
@@ -70,23 +64,24 @@ func (c Config) validate(p *config.Problems, root string) {
 	v.databases()
 	v.userSteps()
 	v.layout()
+	return true
 }
 
 // say adds a problem unless message is empty.
-func (v validator) say(key, message string) {
+func (v Validator) say(key, message string) {
 	if message != "" {
 		v.Invalid(key, message)
 	}
 }
 
 // sayf adds a problem.
-func (v validator) sayf(key, format string, args ...any) {
+func (v Validator) sayf(key, format string, args ...any) {
 	v.Invalid(key, fmt.Sprintf(format, args...))
 }
 
 // zero refuses a text with a zero byte: no program can be given one, and no file has
 // one in its name.
-func (v validator) zero(key string, texts ...string) {
+func (v Validator) zero(key string, texts ...string) {
 	for _, text := range texts {
 		if strings.ContainsRune(text, 0) {
 			v.Invalid(key, "there is a zero byte in it, which no program can be given; remove \\u0000")
@@ -96,7 +91,7 @@ func (v validator) zero(key string, texts ...string) {
 }
 
 // zeros looks for them where no other check does.
-func (v validator) zeros() {
+func (v Validator) zeros() {
 	for i, s := range v.Services {
 		at := fmt.Sprintf("services.%d.", i)
 		v.zero(at+"command", s.Command)
@@ -135,7 +130,7 @@ func beyond(name string, n, low, high int) string {
 }
 
 // top checks the keys that belong to no table.
-func (v validator) top() {
+func (v Validator) top() {
 	if v.Mode == "" && !v.Has("mode") {
 		v.Invalid("mode", "mode is missing; it takes container, host or hybrid")
 	} else {
@@ -156,7 +151,7 @@ func (v validator) top() {
 }
 
 // inherit checks what a session gets of the main worktree.
-func (v validator) inherit() {
+func (v Validator) inherit() {
 	seen := map[string]bool{}
 	for i, entry := range v.InheritEnv {
 		key := fmt.Sprintf("inherit_env.%d", i)
@@ -182,75 +177,15 @@ func (v validator) inherit() {
 	}
 }
 
-// knownVariables are those that [env] may refer to, without its own.
-func (v validator) knownVariables() (map[string]string, error) {
-	vars, err := Environment(v.early(), v.pretended())
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range v.Databases {
-		for _, name := range d.urlEnv() {
-			vars[name] = ""
-		}
-	}
-	for _, value := range v.Env {
-		for _, match := range referencePattern.FindAllStringSubmatch(value, -1) {
-			if v.Mode != ModeHost && leasedPattern.MatchString(match[1]) {
-				vars[match[1]] = ""
-			}
-		}
-	}
-	return vars, nil
-}
-
-// env checks the table of variables as far as it can be known: what it refers to
-// may be a port that the compose file of a branch publishes.
-func (v validator) env() {
-	if len(v.Env) == 0 {
-		return
-	}
-	vars, err := v.knownVariables()
-	if err != nil {
-		return // without [env] there is nothing to go wrong
-	}
-	names := slices.Sorted(maps.Keys(v.Env))
-	others := maps.Clone(vars)
-	for _, name := range names {
-		others[name] = ""
-	}
-	sound := true
-	for _, name := range names {
-		key, value := "env."+name, map[string]string{name: v.Env[name]}
+// env checks the table of variables, but for what they refer to.
+func (v Validator) env() {
+	for name, value := range v.Env {
 		if wrong := wrongVariable(name); wrong != "" {
-			v.Misnamed(key, wrong)
-			sound = false
-			continue
-		}
-		if _, err := dotenv.ExpandAll(value, others); err != nil {
-			v.Invalid(key, err.Error())
-			sound = false
-		} else if _, err := dotenv.Marshal(value); err != nil {
-			v.Invalid(key, err.Error())
-			sound = false
+			v.Misnamed("env."+name, wrong)
+		} else if _, err := dotenv.Marshal(map[string]string{name: value}); err != nil {
+			v.Invalid("env."+name, err.Error())
 		}
 	}
-	if _, err := dotenv.ExpandAll(v.Env, vars); err != nil && sound {
-		v.Invalid("env", err.Error())
-	}
-}
-
-// pretended is a session that has all the ports which the configuration names.
-func (v validator) pretended() session.Session {
-	s := session.Session{Mode: v.Mode, Ports: map[string]int{}}
-	for _, service := range slices.Concat(v.natives(), v.Services) {
-		if service.ported() {
-			s.Ports[service.Name] = service.hostBase()
-		}
-		for i := range service.ExtraPorts {
-			s.Ports[service.extraName(i)] = service.ExtraPorts[i].BasePort
-		}
-	}
-	return s
 }
 
 // wrongVariable says why something cannot name a variable of the user's, or
@@ -266,7 +201,7 @@ func wrongVariable(name string) string {
 }
 
 // hooks checks the hooks that the file has, also those under an old name.
-func (v validator) hooks() {
+func (v Validator) hooks() {
 	for name, hook := range map[string]*config.OneOrTable[Hook]{
 		"pre_up": v.Hooks.PreUp, "pre_spawn": v.Hooks.PreSpawn, "post_up": v.Hooks.PostUp, "pre_down": v.Hooks.PreDown,
 		"post_down": v.Hooks.PostDown, "on_up": v.Hooks.OnUp, "on_down": v.Hooks.OnDown,
@@ -294,7 +229,7 @@ func (v validator) hooks() {
 
 // inside checks the path of a file that must not lead out of the repository, also
 // not through links that are there.
-func (v validator) inside(key, path string) {
+func (v Validator) inside(key, path string) {
 	if path == "" {
 		if v.Has(key) {
 			v.sayf(key, "%s is empty; name a file or remove it", key[strings.LastIndexByte(key, '.')+1:])
@@ -313,7 +248,7 @@ func (v validator) inside(key, path string) {
 }
 
 // layout checks the host ports of all services together.
-func (v validator) layout() {
+func (v Validator) layout() {
 	var bases []port.Base
 	var keys []string
 	add := func(key, name string, base int) {

@@ -12,7 +12,7 @@ const enginePostgres = "postgres"
 
 // databases checks the databases one by one, and that no two share a name or a
 // variable.
-func (v validator) databases() {
+func (v Validator) databases() {
 	names, setters := map[string]bool{}, map[string]string{}
 	for _, s := range v.Services {
 		for _, name := range slices.Concat([]string(s.PortEnv), extraEnv(s)) {
@@ -40,25 +40,11 @@ func (v validator) databases() {
 	}
 }
 
-// databaseURL checks the URL, as far as it can be known: it may refer to a port that
-// the compose file of a branch publishes.
-func (v validator) databaseURL(at string, d Database) {
+// databaseURL checks that there is one, which no other database has.
+func (v Validator) databaseURL(at string, d Database) {
 	if d.URL == "" {
 		v.sayf(at+"url", "database %s needs a url, as postgres://user:password@localhost:5432/app", d.Name)
 		return
-	}
-	vars, err := Environment(v.early(), v.pretended())
-	if err != nil {
-		return // and it was reported
-	}
-	for _, match := range referencePattern.FindAllStringSubmatch(d.URL, -1) {
-		if v.Mode != ModeHost && leasedPattern.MatchString(match[1]) {
-			vars[match[1]] = "5432"
-		}
-	}
-	if _, err := d.server(vars); err != nil {
-		_, text, _ := strings.Cut(err.Error(), ".ecluse.toml: ")
-		v.Invalid(at+"url", text)
 	}
 	for j := range v.Databases {
 		if other := v.Databases[j]; other.URL == d.URL && at == fmt.Sprintf("databases.%d.", j) {
@@ -71,7 +57,7 @@ func (v validator) databaseURL(at string, d Database) {
 }
 
 // databaseEnv checks the variables that hold the URL.
-func (v validator) databaseEnv(at string, d Database, setters map[string]string) {
+func (v Validator) databaseEnv(at string, d Database, setters map[string]string) {
 	v.variables(at+"url_env", d.URLEnv)
 	for _, name := range d.urlEnv() {
 		if other := setters[name]; other != "" {
@@ -85,7 +71,7 @@ func (v validator) databaseEnv(at string, d Database, setters map[string]string)
 }
 
 // migration checks how the database begins.
-func (v validator) migration(at string, d Database) {
+func (v Validator) migration(at string, d Database) {
 	v.zero(at+"template", d.Template)
 	if d.Migrate != nil {
 		hook := d.Migrate.Value

@@ -11,7 +11,7 @@ import (
 )
 
 // services checks the services one by one, and that no two share a name.
-func (v validator) services() {
+func (v Validator) services() {
 	names, keys := map[string]bool{}, map[string]string{}
 	for i, s := range v.Services {
 		at := fmt.Sprintf("services.%d.", i)
@@ -35,7 +35,7 @@ func (v validator) services() {
 }
 
 // runs checks where a service runs.
-func (v validator) runs(at string, s Service) {
+func (v Validator) runs(at string, s Service) {
 	switch {
 	case s.Run != "" && s.Run != runNative && s.Run != runDocker:
 		v.sayf(at+"run", "run is %q; it takes native or docker", s.Run)
@@ -47,7 +47,7 @@ func (v validator) runs(at string, s Service) {
 }
 
 // ports checks the numbers and the variables of a service's ports.
-func (v validator) ports(at string, i int, s Service) {
+func (v Validator) ports(at string, i int, s Service) {
 	if s.ported() || v.Has(at+"base_port") {
 		v.say(at+"base_port", beyond("base_port", s.BasePort, 1, port.Max))
 	} else {
@@ -72,7 +72,7 @@ func (v validator) ports(at string, i int, s Service) {
 
 // portless checks a service without a base_port: it must be something without, and say
 // nothing of a port that it has not got.
-func (v validator) portless(at string, s Service) {
+func (v Validator) portless(at string, s Service) {
 	if s.native() && s.Command == "" && len(s.ExtraPorts) == 0 {
 		v.sayf(at+"base_port", "service %s has neither a command nor a base_port: give it a command to run, or a base_port if it is only to have a port", s.Name)
 		return
@@ -90,7 +90,7 @@ func (v validator) portless(at string, s Service) {
 }
 
 // variables checks the names of variables.
-func (v validator) variables(key string, names []string) {
+func (v Validator) variables(key string, names []string) {
 	for i, name := range names {
 		wrong := wrongVariable(name)
 		if at := fmt.Sprintf("%s.%d", key, i); v.Has(at) {
@@ -102,7 +102,7 @@ func (v validator) variables(key string, names []string) {
 }
 
 // ready checks the conditions of being up.
-func (v validator) ready(at string, s Service) {
+func (v Validator) ready(at string, s Service) {
 	if len(s.Ready.Log) > maxPattern {
 		v.sayf(at+"ready.log", "log is longer than %d bytes", maxPattern)
 	} else if _, err := regexp.Compile(s.Ready.Log); err != nil {
@@ -116,7 +116,7 @@ func (v validator) ready(at string, s Service) {
 }
 
 // composeFiles checks the compose files of the root.
-func (v validator) composeFiles() {
+func (v Validator) composeFiles() {
 	if len(v.Compose.File) == 0 {
 		v.inside("compose.file", "")
 	}
@@ -133,7 +133,7 @@ func (v validator) composeFiles() {
 const maxFile = 200
 
 // composeFile checks the path of a compose file.
-func (v validator) composeFile(key, file string) {
+func (v Validator) composeFile(key, file string) {
 	switch {
 	case len(file) > maxFile:
 		v.sayf(key, "the path of a compose file has up to %d bytes; this one has %d", maxFile, len(file))

@@ -1,23 +1,24 @@
 package steps
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"ecluse/steps/config"
 )
 
-// userSteps checks the steps of the user's own, one by one, then the graph that they
-// make with the others.
-func (v validator) userSteps() {
-	graph := v.builtIn()
+// userSteps checks the steps of the user's own, one by one.
+func (v Validator) userSteps() {
 	names := map[string]bool{}
 	for i, u := range v.Steps {
 		at := fmt.Sprintf("steps.%d.", i)
-		v.stepName(at+"name", u.Name, graph, names)
+		switch {
+		case u.Name == "" && !v.Has(at+"name"):
+			v.Invalid(at+"name", "a step needs a name")
+		case !namePattern.MatchString(u.Name):
+			v.sayf(at+"name", "%q cannot name a step; it takes a-z, 0-9, - and _, and begins with a letter or digit", u.Name)
+		case names[u.Name]:
+			v.sayf(at+"name", "two steps are named %s", u.Name)
+		}
 		names[u.Name] = true
 		v.stepCommands(at, u)
 		v.say(at+"retries", beyond("retries", u.Retries, 0, maxRetries))
@@ -26,34 +27,10 @@ func (v validator) userSteps() {
 		}
 		v.stepFolder(at, u)
 	}
-	if v.stepsFound(graph) {
-		v.stepsInOrder(graph)
-	}
-}
-
-// stepName checks a name: it must not be one by which a built-in step is known.
-func (v validator) stepName(key, name string, graph graph, taken map[string]bool) {
-	kinds := []string{"post_up"}
-	for _, s := range registry() {
-		kinds = append(kinds, s.kind)
-	}
-	for _, s := range graph.steps {
-		kinds = append(kinds, s.Name)
-	}
-	switch {
-	case name == "" && !v.Has(key):
-		v.Invalid(key, "a step needs a name")
-	case !namePattern.MatchString(name):
-		v.sayf(key, "%q cannot name a step; it takes a-z, 0-9, - and _, and begins with a letter or digit", name)
-	case taken[name]:
-		v.sayf(key, "two steps are named %s", name)
-	case slices.Contains(kinds, name):
-		v.sayf(key, "%s is what a built-in step is called; give this one another name", name)
-	}
 }
 
 // stepCommands checks what the step runs.
-func (v validator) stepCommands(at string, u UserStep) {
+func (v Validator) stepCommands(at string, u UserStep) {
 	if u.Do == "" && !v.Has(at+"do") {
 		v.sayf(at+"do", "step %s has no do; give it the command that it is for", u.Name)
 	}
@@ -72,7 +49,7 @@ func (v validator) stepCommands(at string, u UserStep) {
 }
 
 // stepFolder checks where the step runs and what it is done from.
-func (v validator) stepFolder(at string, u UserStep) {
+func (v Validator) stepFolder(at string, u UserStep) {
 	dir, root := u.inRoot()
 	if !root {
 		dir = u.Dir
@@ -87,63 +64,5 @@ func (v validator) stepFolder(at string, u UserStep) {
 		if !filepath.IsLocal(input) {
 			v.sayf(key, "%q does not stay inside the folder of the step", input)
 		}
-	}
-}
-
-// stepsFound reports whether all that is named in needs and before is there.
-func (v validator) stepsFound(graph graph) bool {
-	sound := true
-	for i, u := range v.Steps {
-		for _, list := range []struct {
-			key   string
-			names config.Strings
-		}{{"needs", u.needs()}, {"before", u.Before}} {
-			for j, name := range list.names {
-				key := fmt.Sprintf("steps.%d.%s.%d", i, list.key, j)
-				if !v.Has(key) { // it is one string
-					key = fmt.Sprintf("steps.%d.%s", i, list.key)
-				}
-				if _, err := graph.find(name); err != nil {
-					sound = false
-					v.Invalid(key, v.meant(err, name, graph))
-				}
-			}
-		}
-	}
-	return sound
-}
-
-// meant words that a name leads to no step, and which one was probably meant.
-func (v validator) meant(err error, name string, graph graph) string {
-	var unknown *unplaced
-	if errors.As(err, &unknown) && unknown.have != "" {
-		if near := config.Suggest(name, graph.names()); near != "" && len(name) > 2 {
-			return unknown.why + "; did you mean " + near + "?"
-		}
-		return fmt.Sprintf("%s in mode %s%s", unknown.why, v.Mode, unknown.have)
-	}
-	return err.Error()
-}
-
-// stepsInOrder reports steps that wait for themselves.
-func (v validator) stepsInOrder(graph graph) {
-	needs, err := graph.needs()
-	if err != nil {
-		return // and it was reported
-	}
-	told := map[string]bool{}
-	for i, u := range v.Steps {
-		way := circle(needs, u.step())
-		if way == nil || told[u.step()] {
-			continue
-		}
-		for _, name := range way {
-			told[name] = true
-		}
-		key := fmt.Sprintf("steps.%d.needs", i)
-		if !v.Has(key) {
-			key = fmt.Sprintf("steps.%d.before", i)
-		}
-		v.sayf(key, "step %s waits for itself: %s", u.Name, strings.Join(way, " needs "))
 	}
 }

@@ -27,7 +27,7 @@ func Watch(ctx context.Context, now <-chan struct{}, s session.Session, out io.W
 		return err
 	}
 	var watchers []func(context.Context) error
-	t := &Target{Handle: onlooker{s}, Config: cfg}
+	t := &Target{Handle: Looking(s), Config: cfg}
 	for i, spec := range s.Plan.Steps {
 		if spec.Kind != composeStep {
 			continue

@@ -2,8 +2,6 @@ package steps
 
 import (
 	"context"
-	"encoding/json"
-	"strings"
 
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
@@ -40,7 +38,7 @@ func Whose(ctx context.Context, pid int, all []session.Session) (Belonging, bool
 		if b, ok := marked(one, all); ok {
 			return b, true, nil
 		}
-		if b, ok := recorded(one, all); ok {
+		if b, ok := first(one, all); ok {
 			return b, true, nil
 		}
 	}
@@ -68,14 +66,15 @@ func marked(id proc.ID, all []session.Session) (Belonging, bool) {
 // belonging is what comes from a step.
 func belonging(s session.Session, step string) Belonging {
 	b := Belonging{Session: s, Step: step}
-	if name, ok := strings.CutPrefix(step, servicePrefix); ok {
-		b.Service, b.Port = name, s.Ports[name]
+	if i := s.Plan.Index(step); i >= 0 && s.Plan.Steps[i].Kind == "service" {
+		b.Service = serviceName(s.Plan.Steps[i])
+		b.Port = s.Ports[b.Service]
 	}
 	return b
 }
 
-// recorded is the service that a process is the first of.
-func recorded(id proc.ID, all []session.Session) (Belonging, bool) {
+// first is the service that a process is the first of.
+func first(id proc.ID, all []session.Session) (Belonging, bool) {
 	for s, step := range roots(all, func(root proc.ID) bool { return root == id }) {
 		return belonging(s, step), true
 	}
@@ -103,10 +102,9 @@ func grouped(snap *proc.Snapshot, id proc.ID, all []session.Session) (Belonging,
 func roots(all []session.Session, test func(proc.ID) bool) func(yield func(session.Session, string) bool) {
 	return func(yield func(session.Session, string) bool) {
 		for _, s := range all {
-			for i, state := range s.Progress.Steps {
-				var fact serviceFact
-				data, known := state.Facts[factProcess]
-				if !known || json.Unmarshal(data, &fact) != nil || !test(fact.ID) {
+			for i := range s.Progress.Steps {
+				fact, known := ServiceOf(s, i)
+				if !known || !test(fact.ID) {
 					continue
 				}
 				if !yield(s, s.Plan.Steps[i].Name) {

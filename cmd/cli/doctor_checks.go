@@ -65,7 +65,7 @@ func (d *doctor) tools(ctx context.Context) *steps.Config {
 	}
 	d.well(since, "config", "mode %s, up to %d sessions", cfg.Mode, cfg.MaxSlots)
 	d.docker(ctx, cfg.Mode != steps.ModeHost)
-	if err := cfg.CheckManager(ctx); err != nil {
+	if err := steps.CheckManager(ctx, cfg); err != nil {
 		d.say("tmux", verdictFail, "", "%v", err)
 	} else {
 		d.say("tmux", verdictOK, "", "services run %s", manager(cfg))

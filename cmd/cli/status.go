@@ -147,7 +147,7 @@ func (a *app) completeLook(ctx context.Context, l *seen) {
 		return
 	}
 	if st, err := a.openStore(); err == nil {
-		l.drift = steps.Kit{Home: st}.Drift(ctx, l.Session, l.services)
+		l.drift = steps.Drifts(ctx, steps.Kit{Home: st}, l.Session, l.services)
 	}
 }
 

@@ -223,20 +223,20 @@ func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slo
 			return session.Session{}, nil, err
 		}
 	}
-	if err := cfg.CheckManager(ctx); err != nil {
+	if err := steps.CheckManager(ctx, cfg); err != nil {
 		return session.Session{}, nil, err
 	}
 	plan, err := steps.Plan(cfg)
 	if err != nil {
 		return session.Session{}, nil, err
 	}
-	settings, err := steps.Settings(cfg)
+	data, err := steps.Settings(cfg)
 	if err != nil {
 		return session.Session{}, nil, err
 	}
 	s := session.Session{
 		Root: repo.Root, Branch: t.branch, From: t.from, Mode: cfg.Mode, Worktree: t.worktree,
-		Plan: plan, Settings: settings,
+		Plan: plan, Settings: data,
 	}
 	if s.Worktree == "" {
 		s.Worktree = filepath.Join(repo.Root, cfg.WorktreeDir, t.key.Slug)

@@ -115,7 +115,7 @@ func (a *app) validate(ctx context.Context, table bool) error {
 		return err
 	}
 	cfg.ProcessManager = user.ProcessManager
-	if err := cfg.CheckManager(ctx); err != nil {
+	if err := steps.CheckManager(ctx, cfg); err != nil {
 		return err
 	}
 	if err := a.describe(ctx, repo, cfg, table, &r); err != nil {

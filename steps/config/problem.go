@@ -92,6 +92,9 @@ func (p *Problems) Has(key string) bool {
 	return found
 }
 
+// Wrong reports whether something was found wrong with a key.
+func (p *Problems) Wrong(key string) bool { return p.seen[key] }
+
 // Broken reports whether the file could not be read to its end as TOML, so that
 // what seems to be missing may be there.
 func (p *Problems) Broken() bool { return p.doc.broken }

@@ -56,6 +56,14 @@ func (s *Strings) decode(d *decoder, key string, n *node) {
 // negative. 0 needs no unit and no quotes. As JSON it is the same string.
 type Duration time.Duration
 
+// Or is the duration that was configured, or the default where none was.
+func (t *Duration) Or(def time.Duration) time.Duration {
+	if t == nil {
+		return def
+	}
+	return time.Duration(*t)
+}
+
 // decode implements [selfDecoder].
 func (t *Duration) decode(d *decoder, key string, n *node) {
 	switch {
