@@ -82,7 +82,7 @@ fmt: ## format the code
 
 .PHONY: schema
 schema: ## write docs/schema and docs/configuration.md anew
-	go test ./steps -run Published -update
+	go test ./steps/settings -run Published -update
 	go test ./cmd/ecluse -run PublishedSchemas -update
 
 .PHONY: demo

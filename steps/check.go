@@ -9,6 +9,7 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps/dotenv"
+	"ecluse/steps/settings"
 )
 
 var (
@@ -20,13 +21,13 @@ var (
 
 // checker finds what is wrong with a configuration only when a session is made of it:
 // what its variables refer to, and what its steps wait for.
-type checker struct{ Validator }
+type checker struct{ settings.Validator }
 
 // LoadConfig reads and validates the configuration of the repository whose main
 // worktree is root. The error is a *config.Error that names every problem, or
 // wraps config.ErrMissing, or says that the file cannot be read.
-func LoadConfig(root string) (Config, error) {
-	return Load(root, func(v Validator) {
+func LoadConfig(root string) (settings.Config, error) {
+	return settings.Load(root, func(v settings.Validator) {
 		c := checker{v}
 		c.env()
 		for i, d := range v.Databases {
@@ -38,12 +39,12 @@ func LoadConfig(root string) (Config, error) {
 
 // knownVariables are those that [env] may refer to, without its own.
 func (c checker) knownVariables() (map[string]string, error) {
-	vars, err := Environment(c.Config.early(), c.pretended())
+	vars, err := Environment(c.Config.Early(), c.pretended())
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range c.Databases {
-		for _, name := range d.urlEnv() {
+		for _, name := range d.URLVars() {
 			vars[name] = ""
 		}
 	}
@@ -57,7 +58,7 @@ func (c checker) knownVariables() (map[string]string, error) {
 // branch may publish.
 func (c checker) lease(vars map[string]string, text, value string) {
 	for _, match := range referencePattern.FindAllStringSubmatch(text, -1) {
-		if c.Mode != ModeHost && leasedPattern.MatchString(match[1]) {
+		if c.Mode != settings.ModeHost && leasedPattern.MatchString(match[1]) {
 			vars[match[1]] = value
 		}
 	}
@@ -91,16 +92,16 @@ func (c checker) env() {
 }
 
 // databaseURL checks the URL of a database, as far as it can be known.
-func (c checker) databaseURL(key string, d Database) {
+func (c checker) databaseURL(key string, d settings.Database) {
 	if d.URL == "" {
 		return // and it was reported
 	}
-	vars, err := Environment(c.Config.early(), c.pretended())
+	vars, err := Environment(c.Config.Early(), c.pretended())
 	if err != nil {
 		return // and it was reported
 	}
 	c.lease(vars, d.URL, "5432")
-	if _, err := d.server(vars); err != nil {
+	if _, err := server(d, vars); err != nil {
 		_, text, _ := strings.Cut(err.Error(), ".ecluse.toml: ")
 		c.Invalid(key, text)
 	}
@@ -109,12 +110,12 @@ func (c checker) databaseURL(key string, d Database) {
 // pretended is a session that has all the ports which the configuration names.
 func (c checker) pretended() session.Session {
 	s := session.Session{Mode: c.Mode, Ports: map[string]int{}}
-	for _, service := range slices.Concat(c.natives(), c.Services) {
-		if service.ported() {
-			s.Ports[service.Name] = service.hostBase()
+	for _, service := range slices.Concat(c.Natives(), c.Services) {
+		if service.Ported() {
+			s.Ports[service.Name] = service.HostBase()
 		}
 		for i := range service.ExtraPorts {
-			s.Ports[service.extraName(i)] = service.ExtraPorts[i].BasePort
+			s.Ports[service.ExtraName(i)] = service.ExtraPorts[i].BasePort
 		}
 	}
 	return s

@@ -12,7 +12,7 @@ import (
 // userSteps checks the names of the steps of the user's own against those of the
 // others, and the graph that they make with them.
 func (c checker) userSteps() {
-	graph := c.builtIn()
+	graph := builtIn(c.Validator.Config)
 	kinds := []string{"post_up"}
 	for _, s := range registry() {
 		kinds = append(kinds, s.kind)
@@ -37,7 +37,7 @@ func (c checker) stepsFound(graph graph) bool {
 		for _, list := range []struct {
 			key   string
 			names config.Strings
-		}{{"needs", u.needs()}, {"before", u.Before}} {
+		}{{"needs", u.NeedNames()}, {"before", u.Before}} {
 			for j, name := range list.names {
 				key := fmt.Sprintf("steps.%d.%s.%d", i, list.key, j)
 				if !c.Has(key) { // it is one string
@@ -73,8 +73,8 @@ func (c checker) stepsInOrder(graph graph) {
 	}
 	told := map[string]bool{}
 	for i, u := range c.Steps {
-		way := circle(needs, u.step())
-		if way == nil || told[u.step()] {
+		way := circle(needs, u.StepName())
+		if way == nil || told[u.StepName()] {
 			continue
 		}
 		for _, name := range way {
@@ -84,6 +84,6 @@ func (c checker) stepsInOrder(graph graph) {
 		if !c.Has(key) {
 			key = fmt.Sprintf("steps.%d.before", i)
 		}
-		c.sayf(key, "step %s waits for itself: %s", u.Name, strings.Join(way, " needs "))
+		c.Sayf(key, "step %s waits for itself: %s", u.Name, strings.Join(way, " needs "))
 	}
 }

@@ -13,18 +13,19 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/docker"
+	"ecluse/steps/settings"
 )
 
 // choosable is a configuration with two native services and one in Docker.
-func choosable(mode string) Config {
-	cfg := Defaults()
+func choosable(mode string) settings.Config {
+	cfg := settings.Defaults()
 	cfg.Mode = mode
-	cfg.Services = []Service{
-		{Name: "api", BasePort: 3000, Command: "api", ExtraPorts: []ExtraPort{{BasePort: 9229}}},
+	cfg.Services = []settings.Service{
+		{Name: "api", BasePort: 3000, Command: "api", ExtraPorts: []settings.ExtraPort{{BasePort: 9229}}},
 		{Name: "web", BasePort: 4000, Command: "web"},
 	}
-	if mode == ModeHybrid {
-		cfg.Services = append(cfg.Services, Service{Name: "db", BasePort: 5432, Run: runDocker})
+	if mode == settings.ModeHybrid {
+		cfg.Services = append(cfg.Services, settings.Service{Name: "db", BasePort: 5432, Run: settings.RunDocker})
 	}
 	return cfg
 }
@@ -33,24 +34,24 @@ func TestChooseRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		mode   string
-		choice Choice
+		choice settings.Choice
 		says   string // nothing: it is taken
 	}{
-		"nothing":                {ModeHost, Choice{}, ""},
-		"a service":              {ModeHost, Choice{Only: []string{"api"}, Skip: []string{"web"}}, ""},
-		"an unknown service":     {ModeHost, Choice{Only: []string{"apo"}}, "there are: api, web"},
-		"an unknown one skipped": {ModeHost, Choice{Skip: []string{"db"}}, "there are: api, web"},
-		"chosen and skipped":     {ModeHost, Choice{Only: []string{"api"}, Skip: []string{"api"}}, "both"},
-		"one of the file":        {ModeHybrid, Choice{Only: []string{"redis"}, Pins: map[string]int{"redis": 1}}, ""},
-		"a pin":                  {ModeHost, Choice{Pins: map[string]int{"api.1": 65535}}, ""},
-		"a pin of nothing":       {ModeHost, Choice{Pins: map[string]int{"db": 5}}, "there are: api, api.1, web"},
-		"no port":                {ModeHybrid, Choice{Pins: map[string]int{"db": 65536}}, "1 to 65535"},
-		"a port twice":           {ModeHybrid, Choice{Pins: map[string]int{"api": 5, "db": 5}}, "both api and db"},
+		"nothing":                {settings.ModeHost, settings.Choice{}, ""},
+		"a service":              {settings.ModeHost, settings.Choice{Only: []string{"api"}, Skip: []string{"web"}}, ""},
+		"an unknown service":     {settings.ModeHost, settings.Choice{Only: []string{"apo"}}, "there are: api, web"},
+		"an unknown one skipped": {settings.ModeHost, settings.Choice{Skip: []string{"db"}}, "there are: api, web"},
+		"chosen and skipped":     {settings.ModeHost, settings.Choice{Only: []string{"api"}, Skip: []string{"api"}}, "both"},
+		"one of the file":        {settings.ModeHybrid, settings.Choice{Only: []string{"redis"}, Pins: map[string]int{"redis": 1}}, ""},
+		"a pin":                  {settings.ModeHost, settings.Choice{Pins: map[string]int{"api.1": 65535}}, ""},
+		"a pin of nothing":       {settings.ModeHost, settings.Choice{Pins: map[string]int{"db": 5}}, "there are: api, api.1, web"},
+		"no port":                {settings.ModeHybrid, settings.Choice{Pins: map[string]int{"db": 65536}}, "1 to 65535"},
+		"a port twice":           {settings.ModeHybrid, settings.Choice{Pins: map[string]int{"api": 5, "db": 5}}, "both api and db"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := choosable(test.mode).Choose(test.choice)
-			var wrong *ChoiceError
+			var wrong *settings.ChoiceError
 			switch {
 			case test.says == "" && err != nil:
 				t.Error(err)
@@ -67,16 +68,16 @@ func TestPlanOfAChoice(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		mode   string
-		choice Choice
+		choice settings.Choice
 		want   []string // the steps that bring something up
 	}{
-		"all":          {ModeHybrid, Choice{}, []string{"compose", "service:api", "service:web"}},
-		"native only":  {ModeHybrid, Choice{Only: []string{"web"}}, []string{"service:web"}},
-		"docker only":  {ModeHybrid, Choice{Only: []string{"db"}}, []string{"compose"}},
-		"of the file":  {ModeHybrid, Choice{Only: []string{"redis", "api"}}, []string{"compose", "service:api"}},
-		"skipped":      {ModeHybrid, Choice{Skip: []string{"api", "db"}}, []string{"compose", "service:web"}},
-		"on the host":  {ModeHost, Choice{Only: []string{"api"}}, []string{"service:api"}},
-		"nothing left": {ModeHost, Choice{Skip: []string{"api", "web"}}, nil},
+		"all":          {settings.ModeHybrid, settings.Choice{}, []string{"compose", "service:api", "service:web"}},
+		"native only":  {settings.ModeHybrid, settings.Choice{Only: []string{"web"}}, []string{"service:web"}},
+		"docker only":  {settings.ModeHybrid, settings.Choice{Only: []string{"db"}}, []string{"compose"}},
+		"of the file":  {settings.ModeHybrid, settings.Choice{Only: []string{"redis", "api"}}, []string{"compose", "service:api"}},
+		"skipped":      {settings.ModeHybrid, settings.Choice{Skip: []string{"api", "db"}}, []string{"compose", "service:web"}},
+		"on the host":  {settings.ModeHost, settings.Choice{Only: []string{"api"}}, []string{"service:api"}},
+		"nothing left": {settings.ModeHost, settings.Choice{Skip: []string{"api", "web"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,14 +101,14 @@ func TestPlanOfAChoice(t *testing.T) {
 // A session keeps its choice. That it was made is no change of the configuration.
 func TestChoiceIsKept(t *testing.T) {
 	t.Parallel()
-	plain := choosable(ModeHost)
-	cfg, err := plain.Choose(Choice{Only: []string{"web", "api", "web"}, Pins: map[string]int{"web": 4001}, NoInherit: true})
+	plain := choosable(settings.ModeHost)
+	cfg, err := plain.Choose(settings.Choice{Only: []string{"web", "api", "web"}, Pins: map[string]int{"web": 4001}, NoInherit: true})
 	ok(t, err)
-	data, err := Settings(cfg)
+	data, err := settings.Encode(cfg)
 	ok(t, err)
 	kept, err := ConfigOf(session.Session{Settings: data})
 	ok(t, err)
-	want := Choice{Only: []string{"api", "web"}, Pins: map[string]int{"web": 4001}, NoInherit: true}
+	want := settings.Choice{Only: []string{"api", "web"}, Pins: map[string]int{"web": 4001}, NoInherit: true}
 	if diff := cmp.Diff(want, kept.Choice); diff != "" {
 		t.Error(diff)
 	}
@@ -148,7 +149,7 @@ func TestPinsAreWantedFirst(t *testing.T) {
 	ok(t, err)
 	defer listener.Close()
 	taken := listener.Addr().(*net.TCPAddr).Port
-	cfg, err := choosable(ModeHost).Choose(Choice{Pins: map[string]int{"web": taken}})
+	cfg, err := choosable(settings.ModeHost).Choose(settings.Choice{Pins: map[string]int{"web": taken}})
 	ok(t, err)
 	wants, err := Wants(t.Context(), cfg, 1)
 	ok(t, err)
@@ -186,28 +187,28 @@ services:
 `), 0o600))
 	model, err := docker.Load(t.Context(), docker.LoadOptions{Dir: dir, Project: "p"})
 	ok(t, err)
-	named := []Service{{Name: "front", Run: runDocker}}
+	named := []settings.Service{{Name: "front", Run: settings.RunDocker}}
 	for name, test := range map[string]struct {
-		services []Service
-		choice   Choice
+		services []settings.Service
+		choice   settings.Choice
 		want     []string
 	}{
-		"all":                      {nil, Choice{}, []string{"front", "store", "web"}},
-		"with what it needs":       {nil, Choice{Only: []string{"front"}}, []string{"front", "store"}},
-		"without what it needs":    {nil, Choice{Only: []string{"front"}, Skip: []string{"store"}}, []string{"front"}},
-		"of an idle profile":       {nil, Choice{Only: []string{"rare"}}, []string{"rare"}},
-		"of another group":         {nil, Choice{Only: []string{"elsewhere"}}, nil},
-		"not what runs natively":   {nil, Choice{Only: []string{"app"}}, nil},
-		"of the same name, native": {[]Service{{Name: "web"}}, Choice{Only: []string{"web"}}, nil},
-		"skipped":                  {nil, Choice{Skip: []string{"web", "elsewhere"}}, []string{"front", "store"}},
-		"all that are named":       {named, Choice{Skip: []string{"front"}}, nil},
-		"not named":                {named, Choice{Only: []string{"web"}}, []string{"web"}},
+		"all":                      {nil, settings.Choice{}, []string{"front", "store", "web"}},
+		"with what it needs":       {nil, settings.Choice{Only: []string{"front"}}, []string{"front", "store"}},
+		"without what it needs":    {nil, settings.Choice{Only: []string{"front"}, Skip: []string{"store"}}, []string{"front"}},
+		"of an idle profile":       {nil, settings.Choice{Only: []string{"rare"}}, []string{"rare"}},
+		"of another group":         {nil, settings.Choice{Only: []string{"elsewhere"}}, nil},
+		"not what runs natively":   {nil, settings.Choice{Only: []string{"app"}}, nil},
+		"of the same name, native": {[]settings.Service{{Name: "web"}}, settings.Choice{Only: []string{"web"}}, nil},
+		"skipped":                  {nil, settings.Choice{Skip: []string{"web", "elsewhere"}}, []string{"front", "store"}},
+		"all that are named":       {named, settings.Choice{Skip: []string{"front"}}, nil},
+		"not named":                {named, settings.Choice{Only: []string{"web"}}, []string{"web"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := Defaults()
-			cfg.Mode, cfg.Services, cfg.Choice = ModeHybrid, test.services, test.choice
-			selection, err := cfg.selection(cfg.groups()[0], model)
+			cfg := settings.Defaults()
+			cfg.Mode, cfg.Services, cfg.Choice = settings.ModeHybrid, test.services, test.choice
+			selection, err := selection(cfg, groups(cfg)[0], model)
 			ok(t, err)
 			chosen, err := model.Select(selection)
 			ok(t, err)

@@ -11,6 +11,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // command is a step of the user's own.
 type command struct {
 	script
-	user UserStep
+	user settings.UserStep
 }
 
 var (
@@ -39,7 +40,7 @@ func planCommands(p *planner) {
 	if len(p.cfg.Steps) == 0 {
 		return
 	}
-	needs, err := p.cfg.builtIn().needs()
+	needs, err := builtIn(p.cfg).needs()
 	if err != nil {
 		p.err = fmt.Errorf("[[steps]] in .ecluse.toml: %w", err)
 		return
@@ -50,8 +51,8 @@ func planCommands(p *planner) {
 	}
 	users := make([]saga.Spec, 0, len(p.cfg.Steps))
 	for _, u := range p.cfg.Steps {
-		users = append(users, u.spec())
-		have[u.step()] = true
+		users = append(users, spec(u))
+		have[u.StepName()] = true
 	}
 	waiting = slices.Concat(users, waiting) // each as early as it can be
 	for i, spec := range waiting {
@@ -80,9 +81,9 @@ func planCommands(p *planner) {
 }
 
 // spec describes the step.
-func (u UserStep) spec() saga.Spec {
+func spec(u settings.UserStep) saga.Spec {
 	spec := saga.Spec{
-		Name: u.step(), Kind: commandKind, Cause: "[[steps]] in .ecluse.toml",
+		Name: u.StepName(), Kind: commandKind, Cause: "[[steps]] in .ecluse.toml",
 		Does: "run " + strings.TrimSpace(u.Do), Reverts: "nothing: it has no undo",
 		Policy: saga.Policy{
 			Timeout: u.Timeout.Or(hookTimeout), CompensateTimeout: u.UndoTimeout.Or(hookTimeout),
@@ -106,9 +107,9 @@ func (u UserStep) spec() saga.Spec {
 }
 
 func newCommand(t *Target, spec saga.Spec) saga.Step {
-	c := command{user: UserStep{Name: strings.TrimPrefix(spec.Name, commandPrefix)}}
+	c := command{user: settings.UserStep{Name: strings.TrimPrefix(spec.Name, settings.CommandPrefix)}}
 	for _, u := range t.Config.Steps {
-		if u.step() == spec.Name {
+		if u.StepName() == spec.Name {
 			c.user = u
 		}
 	}
@@ -118,7 +119,7 @@ func newCommand(t *Target, spec saga.Spec) saga.Step {
 		needs[other.Name] = other.Needs
 	}
 	c.script = script{
-		Target: t, What: "do", Run: c.user.Do, Dir: c.user.dir(s.Root, s.Worktree), Inputs: c.user.Inputs,
+		Target: t, What: "do", Run: c.user.Do, Dir: c.user.Folder(s.Root, s.Worktree), Inputs: c.user.Inputs,
 		Early: !reaches(needs, spec.Name, "env"),
 	}
 	return c
@@ -146,7 +147,7 @@ func (c command) check(ctx context.Context, a *saga.Attempt) error {
 	defer cancel()
 	// Who only looks has prepared nothing.
 	s := c.Session()
-	own := append(marks(s, a.Step), EnvRun+"="+s.Run.ID, EnvAttempt+"="+strconv.Itoa(a.Number))
+	own := append(Marks(s, a.Step), settings.EnvRun+"="+s.Run.ID, settings.EnvAttempt+"="+strconv.Itoa(a.Number))
 	return c.exec(ctx, c.user.Check, own...)
 }
 

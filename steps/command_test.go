@@ -11,13 +11,14 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/sagatest"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 )
 
 // commandFixtures are steps of the user's own: one that tells how it is, and one that
 // does not, in the main worktree.
 var commandFixtures = []sagatest.Fixture{
 	{Name: "command", New: func(t *testing.T) sagatest.Trial {
-		r := newRig(t, withStep(UserStep{
+		r := newRig(t, withStep(settings.UserStep{
 			Name: "bucket", Do: "sleep 0.1; mkdir -p bucket; touch bucket/whole", Undo: "rm -rf bucket", Check: "test -e bucket/whole",
 		}))
 		r.addWorktree(t)
@@ -33,8 +34,8 @@ var commandFixtures = []sagatest.Fixture{
 		return trial
 	}},
 	{Name: "command with inputs and a daemon", New: func(t *testing.T) sagatest.Trial {
-		r := newRig(t, withStep(UserStep{
-			Name: "bucket", Do: "setsid sleep 1000 & touch made", Undo: "rm -f made", Dir: rootPrefix, Inputs: []string{"file"},
+		r := newRig(t, withStep(settings.UserStep{
+			Name: "bucket", Do: "setsid sleep 1000 & touch made", Undo: "rm -f made", Dir: settings.RootPrefix, Inputs: []string{"file"},
 		}))
 		trial := r.trial(t, "step:bucket",
 			func() error { return errors.Join(r.fileIs("made", true)(), r.runs("step:bucket", 1)()) },
@@ -44,12 +45,12 @@ var commandFixtures = []sagatest.Fixture{
 }
 
 // withStep is a configuration with steps of the user's own.
-func withStep(steps ...UserStep) func(*Config) {
-	return func(c *Config) { c.Steps = steps }
+func withStep(steps ...settings.UserStep) func(*settings.Config) {
+	return func(c *settings.Config) { c.Steps = steps }
 }
 
 // bucket is a step in the worktree of a rig.
-func bucket(t *testing.T, u UserStep) *trialStep {
+func bucket(t *testing.T, u settings.UserStep) *trialStep {
 	t.Helper()
 	u.Name = "bucket"
 	r := newRig(t, withStep(u))
@@ -60,21 +61,21 @@ func bucket(t *testing.T, u UserStep) *trialStep {
 func TestWhatACommandSees(t *testing.T) {
 	line := record(`$ECLUSE_STEP $ECLUSE_ATTEMPT $ECLUSE_RUN_ID $ECLUSE_SESSION_ID [$TABLE] $PWD`)
 	for name, test := range map[string]struct {
-		user  UserStep
+		user  settings.UserStep
 		table string
 		dir   func(*rig) string
 	}{
-		"worktree":         {UserStep{}, "of feat-x", func(r *rig) string { return r.s.Worktree }},
-		"folder":           {UserStep{Dir: "sub"}, "of feat-x", func(r *rig) string { return r.s.Worktree + "/sub" }},
-		"main, early":      {UserStep{Dir: rootPrefix, Needs: &config.Strings{}}, "", func(r *rig) string { return r.s.Root }},
-		"main, after env":  {UserStep{Dir: rootPrefix}, "of feat-x", func(r *rig) string { return r.s.Root }},
-		"folder of main":   {UserStep{Dir: rootPrefix + "/.git"}, "of feat-x", func(r *rig) string { return r.s.Root + "/.git" }},
-		"a similar folder": {UserStep{Dir: rootPrefix + "s"}, "of feat-x", func(r *rig) string { return r.s.Worktree + "/" + rootPrefix + "s" }},
+		"worktree":         {settings.UserStep{}, "of feat-x", func(r *rig) string { return r.s.Worktree }},
+		"folder":           {settings.UserStep{Dir: "sub"}, "of feat-x", func(r *rig) string { return r.s.Worktree + "/sub" }},
+		"main, early":      {settings.UserStep{Dir: settings.RootPrefix, Needs: &config.Strings{}}, "", func(r *rig) string { return r.s.Root }},
+		"main, after env":  {settings.UserStep{Dir: settings.RootPrefix}, "of feat-x", func(r *rig) string { return r.s.Root }},
+		"folder of main":   {settings.UserStep{Dir: settings.RootPrefix + "/.git"}, "of feat-x", func(r *rig) string { return r.s.Root + "/.git" }},
+		"a similar folder": {settings.UserStep{Dir: settings.RootPrefix + "s"}, "of feat-x", func(r *rig) string { return r.s.Worktree + "/" + settings.RootPrefix + "s" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.user.Name, test.user.Do, test.user.Undo, test.user.Check = "bucket", line, line+"; touch $ECLUSE_ROOT/gone", line+"; test ! -e $ECLUSE_ROOT/gone"
-			r := newRig(t, func(c *Config) {
-				c.Steps = []UserStep{test.user}
+			r := newRig(t, func(c *settings.Config) {
+				c.Steps = []settings.UserStep{test.user}
 				c.Env = map[string]string{"TABLE": "of ${ECLUSE_SLUG}"}
 			})
 			r.addWorktree(t)
@@ -93,7 +94,7 @@ func TestWhatACommandSees(t *testing.T) {
 
 // Without a check nobody can tell how far one came that was cut off.
 func TestACommandWithoutCheck(t *testing.T) {
-	step := bucket(t, UserStep{Do: "test ! -e broken"})
+	step := bucket(t, settings.UserStep{Do: "test ! -e broken"})
 	mustSay(t, step.verify(t, true), "cut off")
 	ok(t, step.do(t))
 	ok(t, step.verify(t))
@@ -113,7 +114,7 @@ func TestACommandWithoutCheck(t *testing.T) {
 
 // The check has the last word.
 func TestTheCheckOfACommand(t *testing.T) {
-	step := bucket(t, UserStep{Do: "true", Undo: "true", Check: "echo seen; test -e there"})
+	step := bucket(t, settings.UserStep{Do: "true", Undo: "true", Check: "echo seen; test -e there"})
 	there := filepath.Join(step.s.Worktree, "there")
 	mustSay(t, step.do(t), "do succeeded, but the check fails", "seen")
 	mustSay(t, step.verify(t, true), "the check fails")
@@ -126,13 +127,13 @@ func TestTheCheckOfACommand(t *testing.T) {
 	mustSay(t, step.verify(t), "the check fails")
 	ok(t, step.compensate(t))
 
-	step = bucket(t, UserStep{Do: "true", Undo: "true", Check: "kill -KILL $$"})
+	step = bucket(t, settings.UserStep{Do: "true", Undo: "true", Check: "kill -KILL $$"})
 	mustSay(t, step.compensate(t), "does not tell")
 }
 
 // A check may be true of what was made from earlier inputs.
 func TestTheInputsOfACommand(t *testing.T) {
-	step := bucket(t, UserStep{Do: "cp in out", Undo: "rm -f out", Check: "test -e out", Inputs: []string{"in"}})
+	step := bucket(t, settings.UserStep{Do: "cp in out", Undo: "rm -f out", Check: "test -e out", Inputs: []string{"in"}})
 	in := filepath.Join(step.s.Worktree, "in")
 	step.put(t, in, "one")
 	ok(t, step.do(t))
@@ -148,7 +149,7 @@ func TestTheInputsOfACommand(t *testing.T) {
 }
 
 func TestACommandWithoutItsFolder(t *testing.T) {
-	step := bucket(t, UserStep{Do: "true", Undo: record("ran"), Dir: "sub"})
+	step := bucket(t, settings.UserStep{Do: "true", Undo: record("ran"), Dir: "sub"})
 	err := step.do(t)
 	mustSay(t, err, "sub is not there")
 	if !saga.IsPermanent(err) {
@@ -164,7 +165,7 @@ func TestACommandWithoutItsFolder(t *testing.T) {
 
 // --no-hooks is about hooks.
 func TestACommandIsCompensatedWithoutHooks(t *testing.T) {
-	step := bucket(t, UserStep{Do: "true", Undo: record("ran")})
+	step := bucket(t, settings.UserStep{Do: "true", Undo: record("ran")})
 	step.s.Run.Options.NoHooks = true
 	ok(t, step.compensate(t))
 	if step.ledger(t) != "ran\n" {
@@ -173,7 +174,7 @@ func TestACommandIsCompensatedWithoutHooks(t *testing.T) {
 }
 
 func TestTheUndoOfACommandFails(t *testing.T) {
-	step := bucket(t, UserStep{Do: "setsid sleep 1000 &", Undo: "echo why; exit 5", Check: "false"})
+	step := bucket(t, settings.UserStep{Do: "setsid sleep 1000 &", Undo: "echo why; exit 5", Check: "false"})
 	mustSay(t, step.compensate(t), "undo", "exit status 5", "why")
 	ok(t, step.runs("step:bucket", 0)())
 }

@@ -42,9 +42,9 @@ const (
 	composeDown = 10 * time.Minute
 )
 
-// composeFact is what the step must know to compensate when the worktree, the
+// ComposeFact is what the step must know to compensate when the worktree, the
 // compose file and the configuration are gone. It is saved before the step acts.
-type composeFact struct {
+type ComposeFact struct {
 	// Project is the name of the compose project, File its private file.
 	Project string `json:"project"`
 	File    string `json:"file"`
@@ -66,13 +66,13 @@ type composeFact struct {
 const composeFactKey = "compose"
 
 func planCompose(p *planner) {
-	if !p.cfg.containers() {
+	if !p.cfg.Containers() {
 		return
 	}
 	var specs []saga.Spec
-	for _, g := range p.cfg.groups() {
+	for _, g := range groups(p.cfg) {
 		specs = append(specs, saga.Spec{
-			Name: g.Step, Kind: composeStep, Cause: p.cfg.part(g) + " of " + g.String(),
+			Name: g.Step, Kind: composeStep, Cause: partOf(p.cfg, g) + " of " + g.String(),
 			Does:    "docker compose up in a project of the session's own, wait until healthy",
 			Reverts: "remove containers, networks and built images by label, verify that none is left",
 			Policy: saga.Policy{
@@ -84,7 +84,7 @@ func planCompose(p *planner) {
 	p.add(specs...)
 }
 
-func newCompose(t *Target, spec saga.Spec) saga.Step { return compose{t, t.Config.groupOf(spec.Name)} }
+func newCompose(t *Target, spec saga.Spec) saga.Step { return compose{t, groupOf(t.Config, spec.Name)} }
 
 // Do writes the private compose file and brings its services up.
 func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
@@ -132,21 +132,21 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 }
 
 // anew reports whether the services are to be started again although they are well.
-func (c compose) anew(fact composeFact) bool {
+func (c compose) anew(fact ComposeFact) bool {
 	return c.Options().Anew && fact.Last != c.Session().Run.ID
 }
 
 // decide settles, before anything is made, what and where it will be.
-func (c compose) decide(ctx context.Context) (composeFact, error) {
+func (c compose) decide(ctx context.Context) (ComposeFact, error) {
 	s := c.Session()
 	at, err := c.place(ctx)
-	return composeFact{
+	return ComposeFact{
 		Project: c.group.project(c.Config, s), File: c.group.private(c.Dir), Run: s.Run.ID, Place: at.Place,
 	}, err
 }
 
 // rewrite makes the private compose file.
-func (c compose) rewrite(ctx context.Context, fact composeFact, step string) (*docker.Rewritten, error) {
+func (c compose) rewrite(ctx context.Context, fact ComposeFact, step string) (*docker.Rewritten, error) {
 	model, err := c.model(ctx, false)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (c compose) rewrite(ctx context.Context, fact composeFact, step string) (*d
 }
 
 // upOptions are what the engine needs to know of the session.
-func (c compose) upOptions(fact composeFact, env []string) docker.UpOptions {
+func (c compose) upOptions(fact ComposeFact, env []string) docker.UpOptions {
 	return docker.UpOptions{
 		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: c.Session().Worktree, Env: env},
 		Session: c.Session().ID, Services: fact.Services, Timeout: c.Config.Compose.Timeout.Or(composeTimeout),
@@ -230,16 +230,16 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 // unwatch ends who runs `docker compose watch` for the step: it would make anew what is
 // removed, and lets no other do the same. Nothing of a new attempt's own may run yet.
 func (c compose) unwatch(ctx context.Context, step string) error {
-	watchers := func() ([]proc.ID, error) { return proc.Carrying(marks(c.Session(), step)...) }
-	if err := proc.Stop(ctx, grace, watchers); err != nil {
+	watchers := func() ([]proc.ID, error) { return proc.Carrying(Marks(c.Session(), step)...) }
+	if err := proc.Stop(ctx, Grace, watchers); err != nil {
 		return fmt.Errorf("end what watches the services: %w", err)
 	}
 	return nil
 }
 
 // fact loads what an earlier attempt saved.
-func (c compose) fact(a *saga.Attempt) (composeFact, bool, error) {
-	var fact composeFact
+func (c compose) fact(a *saga.Attempt) (ComposeFact, bool, error) {
+	var fact ComposeFact
 	known, err := a.Load(composeFactKey, &fact)
 	return fact, known, err
 }

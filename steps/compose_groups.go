@@ -10,6 +10,7 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
+	"ecluse/steps/settings"
 )
 
 // composeGroup is one compose project of a session: the files that it is read from,
@@ -22,7 +23,7 @@ type composeGroup struct {
 	// what Compose finds.
 	Files []string
 	// Services are those that the configuration names, in its order.
-	Services []Service
+	Services []settings.Service
 	// Label tells it apart from the other groups in the names of its ports. The
 	// group of the root has none.
 	Label string
@@ -30,22 +31,22 @@ type composeGroup struct {
 
 // groups are the compose projects of a session. The first is that of the root,
 // unless every service that runs in Docker names a file of its own.
-func (c Config) groups() []composeGroup {
-	if c.Mode == ModeHost {
+func groups(c settings.Config) []composeGroup {
+	if c.Mode == settings.ModeHost {
 		return nil
 	}
 	var root composeGroup
 	for _, file := range c.Compose.File {
 		root.Files = append(root.Files, filepath.Clean(file))
 	}
-	var contained []Service
+	var contained []settings.Service
 	for _, s := range c.Services {
-		if !s.native() {
+		if !s.Native() {
 			contained = append(contained, s)
 		}
 	}
 	var groups []composeGroup
-	if len(root.Files) > 0 || len(contained) == 0 || slices.ContainsFunc(contained, func(s Service) bool { return s.Compose == "" }) {
+	if len(root.Files) > 0 || len(contained) == 0 || slices.ContainsFunc(contained, func(s settings.Service) bool { return s.Compose == "" }) {
 		root.Step = composeStep
 		if len(root.Files) > 0 {
 			root.Step += ":" + root.Files[0]
@@ -65,7 +66,7 @@ func (c Config) groups() []composeGroup {
 }
 
 // holds reports whether a service is in the group, by the file that it names.
-func (g composeGroup) holds(s Service) bool {
+func (g composeGroup) holds(s settings.Service) bool {
 	file := filepath.Clean(s.Compose)
 	switch {
 	case s.Compose == "":
@@ -132,7 +133,7 @@ func (g composeGroup) identity() string {
 
 // project is the name of the group's compose project. No slug has an underline: a
 // session feat with a folder worker is not the session feat-worker.
-func (g composeGroup) project(cfg Config, s session.Session) string {
+func (g composeGroup) project(cfg settings.Config, s session.Session) string {
 	if g.Label == "" {
 		return fmt.Sprintf("%s_%s_%s", cfg.Prefix, s.Slug, mark(s.Repo))
 	}
@@ -156,8 +157,8 @@ func (g composeGroup) String() string {
 }
 
 // groupOf is the group of a stored step.
-func (c Config) groupOf(step string) composeGroup {
-	groups := c.groups()
+func groupOf(c settings.Config, step string) composeGroup {
+	groups := groups(c)
 	i := slices.IndexFunc(groups, func(g composeGroup) bool { return g.Step == step })
 	if i < 0 {
 		return composeGroup{Step: step}
@@ -169,15 +170,15 @@ func (c Config) groupOf(step string) composeGroup {
 func (g composeGroup) publish() []docker.Publish {
 	var list []docker.Publish
 	for _, s := range g.Services {
-		if s.ported() {
-			list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.hostBase(), Hidden: !s.publishes()})
+		if s.Ported() {
+			list = append(list, docker.Publish{Service: s.Name, Container: s.BasePort, Name: s.Name, Base: s.HostBase(), Hidden: !s.Publishes()})
 		}
 		for i, extra := range s.ExtraPorts {
 			inside := extra.ContainerPort
 			if inside == 0 {
 				inside = extra.BasePort
 			}
-			list = append(list, docker.Publish{Service: s.Name, Container: inside, Name: s.extraName(i), Base: extra.BasePort})
+			list = append(list, docker.Publish{Service: s.Name, Container: inside, Name: s.ExtraName(i), Base: extra.BasePort})
 		}
 	}
 	return list
@@ -209,10 +210,10 @@ func (g composeGroup) doubts(model *docker.Model) {
 		if len(published) == 0 {
 			known, has = exposed, "exposes"
 		}
-		if !s.ported() || !s.publishes() || len(known) == 0 || slices.Contains(published, s.BasePort) || slices.Contains(exposed, s.BasePort) {
+		if !s.Ported() || !s.Publishes() || len(known) == 0 || slices.Contains(published, s.BasePort) || slices.Contains(exposed, s.BasePort) {
 			continue
 		}
-		first := s.hostBase()
+		first := s.HostBase()
 		model.Warn("base_port %d of service %s is not a port of it in %s, which %s %s; did you mean host_port = %d with base_port = %d?",
 			s.BasePort, s.Name, strings.Join(model.Names(), " with "), has, numbers(known), first, known[0])
 	}

@@ -13,38 +13,39 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 )
 
 // contained is a service of a compose file; without a file of the root's.
-func contained(name, file string) Service {
-	return Service{Name: name, Run: runDocker, BasePort: 80, Compose: file}
+func contained(name, file string) settings.Service {
+	return settings.Service{Name: name, Run: settings.RunDocker, BasePort: 80, Compose: file}
 }
 
 func TestGroups(t *testing.T) {
-	native := Service{Name: "web", BasePort: 3000, Compose: "ignored.yaml"}
+	native := settings.Service{Name: "web", BasePort: 3000, Compose: "ignored.yaml"}
 	for name, test := range map[string]struct {
 		mode     string
 		files    []string
-		services []Service
+		services []settings.Service
 		want     string // step: services; ...
 	}{
-		"none in host mode":         {ModeHost, nil, nil, ""},
-		"no services":               {ModeContainer, nil, nil, "compose:"},
-		"native alone":              {ModeHybrid, nil, []Service{native}, "compose:"},
-		"file named":                {ModeContainer, []string{"a.yaml"}, nil, "compose:a.yaml:"},
-		"files merged":              {ModeContainer, []string{"x/a.yaml", "b.yaml"}, nil, "compose:x/a.yaml:"},
-		"one elsewhere":             {ModeHybrid, nil, []Service{native, contained("db", "./worker//compose.yaml")}, "compose:worker/compose.yaml: db"},
-		"root first":                {ModeHybrid, nil, []Service{contained("db", "w/c.yaml"), contained("web", "")}, "compose: web; compose:w/c.yaml: db"},
-		"root for its file":         {ModeHybrid, []string{"a.yaml"}, []Service{contained("db", "w/c.yaml")}, "compose:a.yaml:; compose:w/c.yaml: db"},
-		"in the order of services":  {ModeHybrid, nil, []Service{contained("a", "z/c.yaml"), contained("b", "y/c.yaml"), contained("c", "z/./c.yaml")}, "compose:z/c.yaml: a c; compose:y/c.yaml: b"},
-		"one of the root's files":   {ModeHybrid, []string{"a.yaml", "b.yaml"}, []Service{contained("db", "./b.yaml"), contained("web", "")}, "compose:a.yaml: db web"},
-		"what Compose finds, named": {ModeHybrid, nil, []Service{contained("db", "compose.yaml"), contained("web", "")}, "compose: db web"},
-		"the same, always named":    {ModeHybrid, nil, []Service{contained("db", "compose.yaml")}, "compose:compose.yaml: db"},
+		"none in host mode":         {settings.ModeHost, nil, nil, ""},
+		"no services":               {settings.ModeContainer, nil, nil, "compose:"},
+		"native alone":              {settings.ModeHybrid, nil, []settings.Service{native}, "compose:"},
+		"file named":                {settings.ModeContainer, []string{"a.yaml"}, nil, "compose:a.yaml:"},
+		"files merged":              {settings.ModeContainer, []string{"x/a.yaml", "b.yaml"}, nil, "compose:x/a.yaml:"},
+		"one elsewhere":             {settings.ModeHybrid, nil, []settings.Service{native, contained("db", "./worker//compose.yaml")}, "compose:worker/compose.yaml: db"},
+		"root first":                {settings.ModeHybrid, nil, []settings.Service{contained("db", "w/c.yaml"), contained("web", "")}, "compose: web; compose:w/c.yaml: db"},
+		"root for its file":         {settings.ModeHybrid, []string{"a.yaml"}, []settings.Service{contained("db", "w/c.yaml")}, "compose:a.yaml:; compose:w/c.yaml: db"},
+		"in the order of services":  {settings.ModeHybrid, nil, []settings.Service{contained("a", "z/c.yaml"), contained("b", "y/c.yaml"), contained("c", "z/./c.yaml")}, "compose:z/c.yaml: a c; compose:y/c.yaml: b"},
+		"one of the root's files":   {settings.ModeHybrid, []string{"a.yaml", "b.yaml"}, []settings.Service{contained("db", "./b.yaml"), contained("web", "")}, "compose:a.yaml: db web"},
+		"what Compose finds, named": {settings.ModeHybrid, nil, []settings.Service{contained("db", "compose.yaml"), contained("web", "")}, "compose: db web"},
+		"the same, always named":    {settings.ModeHybrid, nil, []settings.Service{contained("db", "compose.yaml")}, "compose:compose.yaml: db"},
 	} {
 		cfg := composeConfig(test.mode)
 		cfg.Compose.File, cfg.Services = test.files, test.services
 		var got []string
-		for _, g := range cfg.groups() {
+		for _, g := range groups(cfg) {
 			text := g.Step + ":"
 			if g.Step == composeStep {
 				text = g.Step + ":"
@@ -53,7 +54,7 @@ func TestGroups(t *testing.T) {
 				text += " " + s.Name
 			}
 			got = append(got, text)
-			if diff := cmp.Diff(g, cfg.groupOf(g.Step)); diff != "" {
+			if diff := cmp.Diff(g, groupOf(cfg, g.Step)); diff != "" {
 				t.Errorf("%s: the group of %s is another: %s", name, g.Step, diff)
 			}
 		}
@@ -64,14 +65,14 @@ func TestGroups(t *testing.T) {
 }
 
 func TestComposeProjects(t *testing.T) {
-	cfg := composeConfig(ModeHybrid)
+	cfg := composeConfig(settings.ModeHybrid)
 	s := session.Session{Key: session.Key{Repo: "/r", Slug: "feat"}}
 	m := mark("/r")
-	cfg.Services = []Service{contained("root", "")}
+	cfg.Services = []settings.Service{contained("root", "")}
 	for i, file := range []string{"worker/compose.yaml", "compose.db.yaml", "a/Übung 1/c.yaml", "---/c.yaml", "x/api/c.yaml", "y/api/c.yaml", strings.Repeat("n", 60) + "/c.yaml"} {
 		cfg.Services = append(cfg.Services, contained(fmt.Sprint("s", i), file))
 	}
-	got := cfg.projects(s)
+	got := projects(cfg, s)
 	for i, project := range got {
 		if i > 1 { // the folder does not say it all
 			got[i] = regexp.MustCompile("-[0-9a-f]{6}_"+m+"$").ReplaceAllString(project, "-HASH")
@@ -79,7 +80,7 @@ func TestComposeProjects(t *testing.T) {
 		if i > 0 { // and it is the same without the others
 			alone := cfg
 			alone.Services = cfg.Services[i : i+1]
-			if have := alone.projects(s); !slices.Equal(have, []string{project}) {
+			if have := projects(alone, s); !slices.Equal(have, []string{project}) {
 				t.Errorf("alone it is %v, not %s", have, project)
 			}
 		}
@@ -96,7 +97,7 @@ func TestComposeProjects(t *testing.T) {
 	}
 	other := s
 	other.Slug = "feat-worker"
-	if slices.Contains(cfg.projects(s), Project(cfg, other)) {
+	if slices.Contains(projects(cfg, s), Project(cfg, other)) {
 		t.Error("it is the project of another session")
 	}
 }
@@ -110,7 +111,7 @@ func TestComposeProjectsDiffer(t *testing.T) {
 	})
 	slug := rapid.StringMatching(`[ab][ab-]{0,4}[ab]`)
 	rapid.Check(t, func(t *rapid.T) {
-		cfg := composeConfig(ModeHybrid)
+		cfg := composeConfig(settings.ModeHybrid)
 		for i, f := range rapid.SliceOf(file).Draw(t, "files") {
 			if filepath.IsLocal(f) {
 				cfg.Services = append(cfg.Services, contained(fmt.Sprint("s", i), f))
@@ -121,11 +122,11 @@ func TestComposeProjectsDiffer(t *testing.T) {
 		seen := map[string]bool{}
 		add := func(name string) {
 			if seen[name] {
-				t.Fatalf("two are called %s: %+v", name, cfg.groups())
+				t.Fatalf("two are called %s: %+v", name, groups(cfg))
 			}
 			seen[name] = true
 		}
-		for _, g := range cfg.groups() {
+		for _, g := range groups(cfg) {
 			add(g.Step)
 			add(g.private("/private"))
 			add(g.project(cfg, one))
@@ -137,13 +138,13 @@ func TestComposeProjectsDiffer(t *testing.T) {
 }
 
 func TestLeaseNames(t *testing.T) {
-	cfg := composeConfig(ModeHybrid)
-	cfg.Services = []Service{
+	cfg := composeConfig(settings.ModeHybrid)
+	cfg.Services = []settings.Service{
 		{Name: "api", BasePort: 3000, Command: "x"}, {Name: "port", BasePort: 4000},
 		contained("web", ""), contained("queue", "worker/c.yaml"), contained("last", "cron/c.yaml"),
 	}
-	groups := cfg.groups()
-	names := cfg.leaseNames()
+	groups := groups(cfg)
+	names := namesOfLeases(cfg)
 	for i, test := range []struct {
 		services []string
 		want     map[string]string
@@ -166,11 +167,11 @@ func TestLeaseNames(t *testing.T) {
 // TestHiddenPrimary: a service whose own port is not published is known by its
 // first other one.
 func TestHiddenPrimary(t *testing.T) {
-	cfg := composeConfig(ModeHybrid)
+	cfg := composeConfig(settings.ModeHybrid)
 	s := contained("db", "")
 	s.PortEnv = config.Strings{"DB"}
-	s.ExtraPorts = []ExtraPort{{BasePort: 8080, ContainerPort: 81, PortEnv: config.Strings{"ADMIN"}}, {BasePort: 9090}}
-	cfg.Services = []Service{s}
+	s.ExtraPorts = []settings.ExtraPort{{BasePort: 8080, ContainerPort: 81, PortEnv: config.Strings{"ADMIN"}}, {BasePort: 9090}}
+	cfg.Services = []settings.Service{s}
 	vars, err := Environment(cfg, session.Session{Ports: map[string]int{"db.admin": 1, "db.2": 2}})
 	if err != nil {
 		t.Fatal(err)

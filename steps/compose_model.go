@@ -8,13 +8,14 @@ import (
 	"slices"
 
 	"ecluse/steps/docker"
+	"ecluse/steps/settings"
 )
 
 // models reads the compose files of the worktree, each group's with the services that
 // run in Docker in this mode. Shallow leaves their env files unread.
 func (t *Target) models(ctx context.Context, shallow bool) ([]*docker.Model, error) {
-	groups := t.Config.groups()
-	names := t.Config.leaseNames()
+	groups := groups(t.Config)
+	names := namesOfLeases(t.Config)
 	var models []*docker.Model
 	for _, g := range groups {
 		model, err := t.load(ctx, g, shallow)
@@ -33,7 +34,7 @@ func (t *Target) models(ctx context.Context, shallow bool) ([]*docker.Model, err
 
 // model is the step's own of these.
 func (c compose) model(ctx context.Context, shallow bool) (*docker.Model, error) {
-	i := slices.IndexFunc(c.Config.groups(), func(g composeGroup) bool { return g.Step == c.group.Step })
+	i := slices.IndexFunc(groups(c.Config), func(g composeGroup) bool { return g.Step == c.group.Step })
 	if i < 0 {
 		return nil, fmt.Errorf("step %s is not one of the configuration that the session was made from; take the session down and up again", c.group.Step)
 	}
@@ -64,7 +65,7 @@ func (t *Target) load(ctx context.Context, g composeGroup, shallow bool) (*docke
 // selected is the part of a group's model that runs in Docker.
 func (t *Target) selected(g composeGroup, model *docker.Model) (*docker.Model, error) {
 	cfg := t.Config
-	selection, err := cfg.selection(g, model)
+	selection, err := selection(cfg, g, model)
 	if err != nil {
 		return nil, err
 	}
@@ -72,13 +73,13 @@ func (t *Target) selected(g composeGroup, model *docker.Model) (*docker.Model, e
 	if model, err = model.Select(selection); err != nil {
 		return nil, err
 	}
-	if cfg.Mode == ModeHybrid && len(selection.Only)+len(selection.Without) == 0 {
+	if cfg.Mode == settings.ModeHybrid && len(selection.Only)+len(selection.Without) == 0 {
 		for _, name := range model.Built() {
 			model.Warn("service %s is built and runs in Docker; if it is what runs natively, give it the label %s=%s", name, cfg.AppLabel, cfg.AppLabelValue)
 		}
 	}
 	g.doubts(model)
-	warning, err := cfg.leftOut(g, whole)
+	warning, err := leftOut(cfg, g, whole)
 	if warning != "" {
 		model.Warn("%s", warning)
 	}
@@ -91,7 +92,7 @@ func (t *Target) composeVars() (map[string]string, error) {
 	if vars, err := Environment(t.Config, t.Session()); err == nil {
 		return vars, nil
 	}
-	return Environment(t.Config.early(), t.Session())
+	return Environment(t.Config.Early(), t.Session())
 }
 
 // standIns are the files of the main worktree that the session will inherit, by
@@ -113,15 +114,15 @@ type leaseNames struct {
 	later []string
 }
 
-// leaseNames are the names that services of the configuration have. They keep them
+// namesOfLeases are the names that services of the configuration have. They keep them
 // whatever the compose files are like.
-func (c Config) leaseNames() *leaseNames {
+func namesOfLeases(c settings.Config) *leaseNames {
 	names := &leaseNames{taken: map[string]bool{}}
-	for _, s := range slices.Concat(c.natives(), c.Services) {
-		if s.native() && s.Command == "" {
-			names.later = append(names.later, envKey(s.Name))
+	for _, s := range slices.Concat(c.Natives(), c.Services) {
+		if s.Native() && s.Command == "" {
+			names.later = append(names.later, settings.EnvKey(s.Name))
 		} else {
-			names.taken[envKey(s.Name)] = true
+			names.taken[settings.EnvKey(s.Name)] = true
 		}
 	}
 	return names
@@ -138,16 +139,16 @@ func (n *leaseNames) of(g composeGroup, services []string) map[string]string {
 	own := maps.Clone(n.taken)
 	for _, service := range services {
 		switch {
-		case slices.ContainsFunc(g.Services, func(s Service) bool { return s.Name == service }):
+		case slices.ContainsFunc(g.Services, func(s settings.Service) bool { return s.Name == service }):
 			continue
-		case n.taken[envKey(service)]:
+		case n.taken[settings.EnvKey(service)]:
 			name := label + "-" + service
-			for i := 2; own[envKey(name)] || slices.Contains(services, name); i++ {
+			for i := 2; own[settings.EnvKey(name)] || slices.Contains(services, name); i++ {
 				name = fmt.Sprintf("%s-%s-%d", label, service, i)
 			}
-			others[service], own[envKey(name)] = name, true
+			others[service], own[settings.EnvKey(name)] = name, true
 		default:
-			own[envKey(service)] = true
+			own[settings.EnvKey(service)] = true
 		}
 	}
 	n.taken = own

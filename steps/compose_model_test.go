@@ -9,10 +9,11 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
+	"ecluse/steps/settings"
 )
 
 // modelsOf reads these files of a worktree, for which no engine is needed.
-func modelsOf(t *testing.T, cfg Config, files map[string]string) ([]*docker.Model, error) {
+func modelsOf(t *testing.T, cfg settings.Config, files map[string]string) ([]*docker.Model, error) {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
@@ -32,7 +33,7 @@ func modelsOf(t *testing.T, cfg Config, files map[string]string) ([]*docker.Mode
 // TestMergedFiles: the files of compose.file are merged, and their paths count from
 // the folder of the first.
 func TestMergedFiles(t *testing.T) {
-	cfg := composeConfig(ModeContainer)
+	cfg := composeConfig(settings.ModeContainer)
 	cfg.Compose.File = []string{"deploy/base.yaml", "dev.yaml"}
 	models, err := modelsOf(t, cfg, map[string]string{
 		"deploy/base.yaml": "services: {web: {image: none, ports: [\"80\"]}}", "dev.yaml": "services: {web: {ports: [\"81\"]}, mail: {image: none}}",
@@ -49,8 +50,8 @@ func TestMergedFiles(t *testing.T) {
 // TestLeasesOfTwoFiles: no two services of a session have one lease, be it one of a
 // profile that is chosen only now and then.
 func TestLeasesOfTwoFiles(t *testing.T) {
-	cfg := composeConfig(ModeContainer)
-	cfg.Services = []Service{contained("web", ""), contained("job", "worker/compose.yaml")}
+	cfg := composeConfig(settings.ModeContainer)
+	cfg.Services = []settings.Service{contained("web", ""), contained("job", "worker/compose.yaml")}
 	files := map[string]string{
 		"compose.yaml":        "services: {web: {image: none}, db: {image: none, ports: [\"80\", \"81\"], profiles: [data]}}",
 		"worker/compose.yaml": "services: {job: {image: none}, db: {image: none, ports: [\"80\", \"81\"]}}",
@@ -83,18 +84,18 @@ func TestPlacelessServices(t *testing.T) {
 		"worker/compose.yaml": "services: {job: {image: none}}",
 	}
 	for name, test := range map[string]struct {
-		services []Service
+		services []settings.Service
 		want     []string // in the error; none means that there is none
 	}{
-		"all there":           {[]Service{contained("web", ""), contained("job", "worker/compose.yaml")}, nil},
-		"of a profile":        {[]Service{contained("extra", "")}, nil},
-		"in the other":        {[]Service{contained("web", ""), contained("db", "worker/compose.yaml")}, []string{"service db", "worker/compose.yaml", "job"}},
-		"not in the root's":   {[]Service{contained("job", "")}, []string{"service job", "compose.yaml", "web"}},
-		"not the file found":  {[]Service{contained("web", ""), contained("old", "docker-compose.yml")}, []string{"service old", "docker-compose.yml", "compose.yaml"}},
-		"file not there":      {[]Service{contained("web", "none/compose.yaml")}, []string{"none/compose.yaml"}},
-		"found, and named so": {[]Service{contained("web", ""), contained("extra", "./compose.yaml")}, nil},
+		"all there":           {[]settings.Service{contained("web", ""), contained("job", "worker/compose.yaml")}, nil},
+		"of a profile":        {[]settings.Service{contained("extra", "")}, nil},
+		"in the other":        {[]settings.Service{contained("web", ""), contained("db", "worker/compose.yaml")}, []string{"service db", "worker/compose.yaml", "job"}},
+		"not in the root's":   {[]settings.Service{contained("job", "")}, []string{"service job", "compose.yaml", "web"}},
+		"not the file found":  {[]settings.Service{contained("web", ""), contained("old", "docker-compose.yml")}, []string{"service old", "docker-compose.yml", "compose.yaml"}},
+		"file not there":      {[]settings.Service{contained("web", "none/compose.yaml")}, []string{"none/compose.yaml"}},
+		"found, and named so": {[]settings.Service{contained("web", ""), contained("extra", "./compose.yaml")}, nil},
 	} {
-		cfg := composeConfig(ModeHybrid)
+		cfg := composeConfig(settings.ModeHybrid)
 		cfg.Services = test.services
 		_, err := modelsOf(t, cfg, files)
 		switch {
@@ -126,9 +127,9 @@ func TestDoubtfulBasePort(t *testing.T) {
 		"it is not wanted":  {`ports: ["8080:80"]`, 8080, true, ""},
 		"one of two ranges": {`ports: ["80-81", "90"]`, 90, false, ""},
 	} {
-		cfg := composeConfig(ModeContainer)
+		cfg := composeConfig(settings.ModeContainer)
 		hidden := !test.hidden
-		cfg.Services = []Service{{Name: "web", Run: runDocker, BasePort: test.port, PublishPrimary: &hidden}}
+		cfg.Services = []settings.Service{{Name: "web", Run: settings.RunDocker, BasePort: test.port, PublishPrimary: &hidden}}
 		models, err := modelsOf(t, cfg, map[string]string{"compose.yaml": "services: {web: {image: none, " + test.service + "}}"})
 		if err != nil {
 			t.Fatal(err)
@@ -156,29 +157,29 @@ func TestLeftOut(t *testing.T) {
   mailer: {image: none, profiles: [mail]}
   app: {image: none, labels: {ecluse.role: app}}
 `}
-	named := func(names ...string) (list []Service) {
+	named := func(names ...string) (list []settings.Service) {
 		for _, name := range names {
-			list = append(list, Service{Name: name, Run: runDocker})
+			list = append(list, settings.Service{Name: name, Run: settings.RunDocker})
 		}
 		return list
 	}
 	for name, test := range map[string]struct {
 		mode     string
-		services []Service
+		services []settings.Service
 		profiles []string
-		choice   Choice
+		choice   settings.Choice
 		want     []string // in the warning; none means that there is none
 		part     string   // in the plan
 	}{
-		"none named":         {ModeHybrid, nil, nil, Choice{}, nil, "data services"},
-		"in containers":      {ModeContainer, named("db"), nil, Choice{}, nil, "all services"},
-		"one named":          {ModeHybrid, named("db"), nil, Choice{}, []string{"cache, web, worker are in compose.yaml"}, "db"},
-		"with a dependency":  {ModeHybrid, named("db", "web"), nil, Choice{}, []string{"worker is in compose.yaml"}, "db, web"},
-		"of a profile":       {ModeHybrid, named("db", "web", "worker"), []string{"mail"}, Choice{}, []string{"mailer is in"}, "db, web, worker"},
-		"not of the profile": {ModeHybrid, named("db", "web", "worker"), nil, Choice{}, nil, "db, web, worker"},
-		"native":             {ModeHybrid, append(named("db", "web"), Service{Name: "worker", Command: "x"}), nil, Choice{}, nil, "db, web"},
-		"chosen":             {ModeHybrid, named("db", "web"), nil, Choice{Only: []string{"worker", "db"}}, nil, "data services"},
-		"chosen away":        {ModeHybrid, named("db", "web"), nil, Choice{Skip: []string{"web"}}, []string{"worker is in"}, "db"},
+		"none named":         {settings.ModeHybrid, nil, nil, settings.Choice{}, nil, "data services"},
+		"in containers":      {settings.ModeContainer, named("db"), nil, settings.Choice{}, nil, "all services"},
+		"one named":          {settings.ModeHybrid, named("db"), nil, settings.Choice{}, []string{"cache, web, worker are in compose.yaml"}, "db"},
+		"with a dependency":  {settings.ModeHybrid, named("db", "web"), nil, settings.Choice{}, []string{"worker is in compose.yaml"}, "db, web"},
+		"of a profile":       {settings.ModeHybrid, named("db", "web", "worker"), []string{"mail"}, settings.Choice{}, []string{"mailer is in"}, "db, web, worker"},
+		"not of the profile": {settings.ModeHybrid, named("db", "web", "worker"), nil, settings.Choice{}, nil, "db, web, worker"},
+		"native":             {settings.ModeHybrid, append(named("db", "web"), settings.Service{Name: "worker", Command: "x"}), nil, settings.Choice{}, nil, "db, web"},
+		"chosen":             {settings.ModeHybrid, named("db", "web"), nil, settings.Choice{Only: []string{"worker", "db"}}, nil, "data services"},
+		"chosen away":        {settings.ModeHybrid, named("db", "web"), nil, settings.Choice{Skip: []string{"web"}}, []string{"worker is in"}, "db"},
 	} {
 		cfg := composeConfig(test.mode)
 		cfg.Services, cfg.Choice, cfg.Compose.Profiles = test.services, test.choice, test.profiles
@@ -190,7 +191,7 @@ func TestLeftOut(t *testing.T) {
 		if len(test.want) == 0 && got != "" || !containsAll(got, test.want) {
 			t.Errorf("%s: the warning is %q", name, got)
 		}
-		if part := cfg.part(cfg.groups()[0]); part != test.part {
+		if part := partOf(cfg, groups(cfg)[0]); part != test.part {
 			t.Errorf("%s: the plan names %q", name, part)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
 	"ecluse/steps/docker/dockertest"
+	"ecluse/steps/settings"
 )
 
 // severalRig is a session of several compose files. Each of its steps has facts of its
@@ -56,15 +57,15 @@ func newSeveralRig(t *testing.T, base int, files map[string]string) *severalRig 
 	for name, text := range files {
 		files[name] = strings.NewReplacer("BASE0", strconv.Itoa(base), "BASE1", strconv.Itoa(base+200)).Replace(text)
 	}
-	cfg := composeConfig(ModeContainer)
-	cfg.Services = []Service{
-		{Name: "web", Run: runDocker, BasePort: 80, HostPort: base},
-		{Name: "job", Run: runDocker, BasePort: 80, HostPort: base + 100, Compose: "worker/compose.yaml"},
+	cfg := composeConfig(settings.ModeContainer)
+	cfg.Services = []settings.Service{
+		{Name: "web", Run: settings.RunDocker, BasePort: 80, HostPort: base},
+		{Name: "job", Run: settings.RunDocker, BasePort: 80, HostPort: base + 100, Compose: "worker/compose.yaml"},
 	}
 	r := &severalRig{composeRig: newComposeRig(t, cfg, files), kept: map[string]map[string]json.RawMessage{}}
 	t.Cleanup(func() { // what a test that failed has left
 		engine, err := docker.Open(context.Background())
-		for _, project := range r.Config.projects(r.s) {
+		for _, project := range projects(r.Config, r.s) {
 			if err == nil && t.Failed() {
 				err = engine.Down(context.Background(), docker.DownOptions{Project: docker.Project{Name: project}, Session: r.s.ID, Doubt: true})
 			}
@@ -162,7 +163,7 @@ func (r *severalRig) containers(t *testing.T) []string {
 func (r *severalRig) remains(t *testing.T) []string {
 	t.Helper()
 	left := dockertest.Left(t, docker.LabelSession+"="+r.s.ID)
-	for _, project := range r.Config.projects(r.s) {
+	for _, project := range projects(r.Config, r.s) {
 		left = append(left, dockertest.Left(t, "com.docker.compose.project="+project)...)
 	}
 	return left
@@ -302,7 +303,7 @@ services:
 	})
 	r.Config.Services[0].PublishPrimary, r.Config.Services[1].PublishPrimary = new(bool), new(bool)
 	for i, c := range r.composeSteps(t) {
-		made, err := c.rewrite(t.Context(), composeFact{}, c.group.Step)
+		made, err := c.rewrite(t.Context(), ComposeFact{}, c.group.Step)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +312,7 @@ services:
 			t.Fatal(err)
 		}
 		name := []string{"web", "job"}[i]
-		project := r.Config.projects(r.s)[i]
+		project := projects(r.Config, r.s)[i]
 		want := r.resolved(t, name, "-p", project, "-f", []string{"compose.yaml", "worker/compose.yaml"}[i])
 		got := r.resolved(t, name, "-p", project, "-f", private)
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -18,6 +18,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
 	"ecluse/steps/docker/dockertest"
+	"ecluse/steps/settings"
 )
 
 // composeRig is a session as the steps ports and compose see it, with the facts
@@ -50,7 +51,7 @@ func (r *composeRig) Lease(wants []session.Want) (session.Session, error) {
 }
 
 // newComposeRig makes a worktree with these files. IMAGE in them is the test image.
-func newComposeRig(t *testing.T, cfg Config, files map[string]string) *composeRig {
+func newComposeRig(t *testing.T, cfg settings.Config, files map[string]string) *composeRig {
 	t.Helper()
 	dockertest.Require(t)
 	id := strings.ToLower(rand.Text()[:10])
@@ -112,7 +113,7 @@ func (r *composeRig) attempt() *saga.Attempt {
 }
 
 // step is the step of the first of the groups.
-func (r *composeRig) step() compose { return compose{r.Target, r.Config.groups()[0]} }
+func (r *composeRig) step() compose { return compose{r.Target, groups(r.Config)[0]} }
 
 func (r *composeRig) do(t *testing.T) error {
 	t.Helper()
@@ -155,15 +156,15 @@ func (r *composeRig) left(t *testing.T) []string {
 }
 
 // composeConfig is a configuration of a mode.
-func composeConfig(mode string) Config {
-	cfg := Defaults()
+func composeConfig(mode string) settings.Config {
+	cfg := settings.Defaults()
 	cfg.Mode = mode
 	return cfg
 }
 
 func TestComposeLife(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services:
   web: {image: IMAGE, command: ["-serve=:80"], ports: ["18280:80"], volumes: ["data:/tmp"]}
 volumes: {data: }
@@ -217,7 +218,7 @@ volumes: {data: }
 	if err := os.RemoveAll(r.Dir); err != nil {
 		t.Fatal(err)
 	}
-	r.Config = Config{Mode: ModeContainer, Prefix: r.Config.Prefix}
+	r.Config = settings.Config{Mode: settings.ModeContainer, Prefix: r.Config.Prefix}
 	r.s.Run.Verb = session.VerbDown
 	r.compensate(t, false)
 	if left := r.left(t); len(left) > 0 {
@@ -236,7 +237,7 @@ services:
   proxy: {image: IMAGE, depends_on: [app]}
 volumes: {own: }
 `
-	r := newComposeRig(t, composeConfig(ModeHybrid), map[string]string{"compose.yaml": file})
+	r := newComposeRig(t, composeConfig(settings.ModeHybrid), map[string]string{"compose.yaml": file})
 	if err := r.do(t); err != nil {
 		t.Fatal(err)
 	}
@@ -268,10 +269,10 @@ func sortedKeys(m map[string]int) []string {
 // TestComposeServices: what [[services]] says of compose services.
 func TestComposeServices(t *testing.T) {
 	t.Parallel()
-	cfg := composeConfig(ModeHybrid)
+	cfg := composeConfig(settings.ModeHybrid)
 	yes := true
-	cfg.Services = []Service{
-		{Name: "db", Run: "docker", BasePort: 80, HostPort: 18380, PublishPrimary: &yes, ExtraPorts: []ExtraPort{{BasePort: 18390, ContainerPort: 81, PortEnv: []string{"ADMIN_PORT"}}}},
+	cfg.Services = []settings.Service{
+		{Name: "db", Run: "docker", BasePort: 80, HostPort: 18380, PublishPrimary: &yes, ExtraPorts: []settings.ExtraPort{{BasePort: 18390, ContainerPort: 81, PortEnv: []string{"ADMIN_PORT"}}}},
 	}
 	r := newComposeRig(t, cfg, map[string]string{"compose.yaml": `
 services:
@@ -318,7 +319,7 @@ services:
   web: {image: IMAGE, command: [CMD], volumes: ["data:/tmp", "more:/more"]}
 volumes: {data: , MORE: }
 `
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{
 		"compose.yaml": strings.NewReplacer("CMD", "", ", \"more:/more\"", "", ", MORE: ", "").Replace(file)})
 	if err := r.do(t); err != nil {
 		t.Fatal(err)
@@ -351,7 +352,7 @@ volumes: {data: , MORE: }
 // saved; the next one goes on, or back.
 func TestComposeCutOff(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services:
   a: {image: IMAGE}
   b: {image: IMAGE, healthcheck: {test: ["CMD", "/tool", "-health=http://127.0.0.1/"], interval: 1s, retries: 100}}
@@ -377,7 +378,7 @@ services:
 }
 
 func TestComposePlan(t *testing.T) {
-	for mode, want := range map[string]bool{ModeHost: false, ModeHybrid: true, ModeContainer: true} {
+	for mode, want := range map[string]bool{settings.ModeHost: false, settings.ModeHybrid: true, settings.ModeContainer: true} {
 		plan, err := Plan(composeConfig(mode))
 		if err != nil {
 			t.Fatal(err)
@@ -389,7 +390,7 @@ func TestComposePlan(t *testing.T) {
 }
 
 func TestUnleased(t *testing.T) {
-	cfg := composeConfig(ModeContainer)
+	cfg := composeConfig(settings.ModeContainer)
 	s := session.Session{Slot: 2, Ports: map[string]int{"has": 1}}
 	list := []docker.Published{
 		{Name: "has", Service: "has", Container: 1, Base: 1, Protocol: "tcp"},

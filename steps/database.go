@@ -10,12 +10,13 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/postgres"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 // database is a database of the session's own.
 type database struct {
 	*Target
-	spec Database
+	spec settings.Database
 }
 
 var (
@@ -67,7 +68,7 @@ func planDatabases(p *planner) {
 	for _, d := range p.cfg.Databases {
 		spec := saga.Spec{
 			Name: databasePrefix + d.Name, Kind: "database", Cause: "database " + d.Name + " in .ecluse.toml",
-			Does: "create a database of the session's own" + d.begins(), Reverts: "drop it, verify that it is gone",
+			Does: "create a database of the session's own" + begins(d), Reverts: "drop it, verify that it is gone",
 			Data: true,
 			Policy: saga.Policy{
 				Timeout:           2*d.Timeout.Or(databaseTimeout) + copyTimeout,
@@ -88,9 +89,9 @@ func planDatabases(p *planner) {
 }
 
 // begins says how the database begins.
-func (d Database) begins() string {
+func begins(d settings.Database) string {
 	switch {
-	case d.managed():
+	case d.Managed():
 		return ", as a copy of a template that is made for the state of its inputs by: " + d.Migrate.Value.Run
 	case d.Template != "":
 		return ", as a copy of " + d.Template
@@ -166,7 +167,7 @@ func (d database) create(ctx context.Context, a *saga.Attempt, conn *postgres.Co
 	source := d.spec.Template
 	for try := 1; ; try++ {
 		var err error
-		if d.spec.managed() {
+		if d.spec.Managed() {
 			if source, err = d.template(ctx, a, conn, &fact); err != nil {
 				return err
 			}
@@ -181,7 +182,7 @@ func (d database) create(ctx context.Context, a *saga.Attempt, conn *postgres.Co
 			fact.Name = ""
 			return errors.Join(err, a.Save(databaseFactKey, fact))
 		}
-		if !d.spec.managed() || try == copyTries || !errors.Is(err, postgres.ErrMissing) {
+		if !d.spec.Managed() || try == copyTries || !errors.Is(err, postgres.ErrMissing) {
 			return err
 		}
 	}

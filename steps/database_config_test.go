@@ -9,6 +9,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/postgres"
+	"ecluse/steps/settings"
 )
 
 func shell(t *testing.T, dir, script string) {
@@ -94,7 +95,7 @@ url_env = ["EVENTS_URL", "AUDIT_URL"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := session.Session{Key: session.Key{Repo: "/r/.git", Slug: "feat-a-b"}, Mode: ModeHybrid, Ports: map[string]int{"db": 15433}}
+	s := session.Session{Key: session.Key{Repo: "/r/.git", Slug: "feat-a-b"}, Mode: settings.ModeHybrid, Ports: map[string]int{"db": 15433}}
 	vars, err := Environment(cfg, s)
 	if err != nil {
 		t.Fatal(err)
@@ -142,10 +143,10 @@ func TestDatabaseNames(t *testing.T) {
 }
 
 func TestDatabasePlan(t *testing.T) {
-	cfg := Defaults()
-	cfg.Mode = ModeContainer
+	cfg := settings.Defaults()
+	cfg.Mode = settings.ModeContainer
 	cfg.Hooks.PreSpawn = hookOf("true")
-	cfg.Databases = []Database{{Name: "a"}, {Name: "b"}}
+	cfg.Databases = []settings.Database{{Name: "a"}, {Name: "b"}}
 	plan, err := Plan(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"ecluse/steps/config"
 	"ecluse/steps/postgres"
 	"ecluse/steps/postgres/postgrestest"
+	"ecluse/steps/settings"
 )
 
 // until polls until ok, or fails the test.
@@ -48,7 +49,7 @@ func TestDatabaseCutOffInTheMiddleOfACopy(t *testing.T) {
 	copying := func() bool {
 		return len(server.Query("postgres", "select query from pg_stat_activity where state = 'active' and query ilike 'create database%'")) > 0
 	}
-	r := newDatabaseRig(t, server, func(d *Database) { d.Template = "golden" })
+	r := newDatabaseRig(t, server, func(d *settings.Database) { d.Template = "golden" })
 	var j journal
 	for range 3 {
 		r.cutOff(t, &j, "the server copies", copying)
@@ -67,14 +68,14 @@ func TestDatabaseCutOffInTheMiddleOfACopy(t *testing.T) {
 }
 
 func TestDatabaseCutOffInTheMiddleOfAMigration(t *testing.T) {
-	for name, change := range map[string]func(*Database){
-		"of its own":    func(*Database) {},
-		"of a template": func(d *Database) { d.Template, d.Inputs = "golden", config.Strings{"schema.sql"} },
+	for name, change := range map[string]func(*settings.Database){
+		"of its own":    func(*settings.Database) {},
+		"of a template": func(d *settings.Database) { d.Template, d.Inputs = "golden", config.Strings{"schema.sql"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := postgrestest.Start(t)
 			// The first one hangs in a query, after half of its work.
-			r := newDatabaseRig(t, server, func(d *Database) {
+			r := newDatabaseRig(t, server, func(d *settings.Database) {
 				d.Migrate = hookOf(migration + ` && if mkdir "$ECLUSE_ROOT/hung"; then psql -X "$DATABASE_URL" -c 'select pg_sleep(1000)'; fi`)
 				change(d)
 			})
@@ -128,7 +129,7 @@ func TestDatabaseOfSomebodyElse(t *testing.T) {
 
 func TestDatabaseThatIsKept(t *testing.T) {
 	server := postgrestest.Start(t)
-	r := newDatabaseRig(t, server, func(d *Database) { d.Migrate = hookOf(migration) })
+	r := newDatabaseRig(t, server, func(d *settings.Database) { d.Migrate = hookOf(migration) })
 	name := r.database(t)
 	var j journal
 	r.do(t, &j)
@@ -191,7 +192,7 @@ func TestDatabaseThatWasMadeAnew(t *testing.T) {
 func TestDatabaseOfAServerThatIsGone(t *testing.T) {
 	server := postgrestest.Start(t)
 	short := config.Duration(300 * time.Millisecond)
-	r := newDatabaseRig(t, server, func(d *Database) { d.Timeout = &short })
+	r := newDatabaseRig(t, server, func(d *settings.Database) { d.Timeout = &short })
 	var j journal
 	r.do(t, &j)
 	server.Stop()
@@ -214,7 +215,7 @@ func TestDatabaseOfAServerThatIsGone(t *testing.T) {
 }
 
 func TestDatabaseInputsAreFilesOfTheWorktree(t *testing.T) {
-	r := newDatabaseRig(t, postgrestest.Shared(t), func(d *Database) {
+	r := newDatabaseRig(t, postgrestest.Shared(t), func(d *settings.Database) {
 		d.Template, d.Migrate, d.Inputs = "golden", hookOf("true"), config.Strings{"m/*.sql", "pipe", "link", "schema.sql"}
 	})
 	state := func() string {

@@ -18,6 +18,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/postgres/postgrestest"
+	"ecluse/steps/settings"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -28,16 +29,16 @@ const migration = `psql -q -X -v ON_ERROR_STOP=1 "$DATABASE_URL" -f schema.sql`
 // databaseFixtures try all ways in which a database begins.
 var databaseFixtures = []sagatest.Fixture{
 	{Name: "database that is migrated", New: func(t *testing.T) sagatest.Trial {
-		return newDatabaseTrial(t, func(d *Database) { d.Migrate = hookOf(migration) })
+		return newDatabaseTrial(t, func(d *settings.Database) { d.Migrate = hookOf(migration) })
 	}},
 	{Name: "database of a template that is made", New: func(t *testing.T) sagatest.Trial {
-		return newDatabaseTrial(t, func(d *Database) {
+		return newDatabaseTrial(t, func(d *settings.Database) {
 			d.Template, d.Migrate, d.Inputs = "made", hookOf(migration), config.Strings{"schema.sql"}
 		})
 	}},
 }
 
-func newDatabaseTrial(t *testing.T, change func(*Database)) sagatest.Trial {
+func newDatabaseTrial(t *testing.T, change func(*settings.Database)) sagatest.Trial {
 	server := postgrestest.Shared(t)
 	r := newDatabaseRig(t, server, change)
 	name := r.database(t)
@@ -73,14 +74,14 @@ func newDatabaseTrial(t *testing.T, change func(*Database)) sagatest.Trial {
 }
 
 // newDatabaseRig is a session with a database main on a server.
-func newDatabaseRig(t *testing.T, server *postgrestest.Server, change func(*Database)) *rig {
+func newDatabaseRig(t *testing.T, server *postgrestest.Server, change func(*settings.Database)) *rig {
 	t.Helper()
-	r := newRig(t, func(c *Config) {
-		d := Database{Name: "main", Engine: "postgres", URL: server.URL()}
+	r := newRig(t, func(c *settings.Config) {
+		d := settings.Database{Name: "main", Engine: "postgres", URL: server.URL()}
 		if change != nil {
 			change(&d)
 		}
-		c.Databases = []Database{d}
+		c.Databases = []settings.Database{d}
 	})
 	r.put(t, filepath.Join(r.s.Root, "schema.sql"), "create table t as select 'one' as v;\n")
 	r.git(t, r.s.Root, "add", "-A")

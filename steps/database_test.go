@@ -16,13 +16,14 @@ import (
 	"ecluse/steps/config"
 	"ecluse/steps/postgres"
 	"ecluse/steps/postgres/postgrestest"
+	"ecluse/steps/settings"
 )
 
 func TestDatabaseOfAUsersTemplate(t *testing.T) {
 	server := postgrestest.Start(t)
 	server.Exec("postgres", "create database golden owner app")
 	server.Exec("golden", "set role app; create table t as select 'golden' as v")
-	first := newDatabaseRig(t, server, func(d *Database) { d.Template = "golden" })
+	first := newDatabaseRig(t, server, func(d *settings.Database) { d.Template = "golden" })
 	second := first.other(t, "second")
 	var j1, j2 journal
 	first.do(t, &j1)
@@ -36,7 +37,7 @@ func TestDatabaseOfAUsersTemplate(t *testing.T) {
 	if have := server.Databases(); !slices.Equal(have, []string{"golden"}) || client.Ping(t.Context()) == nil {
 		t.Errorf("left: %v", have)
 	}
-	missing := newDatabaseRig(t, server, func(d *Database) { d.Template = "nobody" })
+	missing := newDatabaseRig(t, server, func(d *settings.Database) { d.Template = "nobody" })
 	if err := missing.attempt(t.Context(), &journal{}, false); !saga.IsPermanent(err) || !errors.Is(err, postgres.ErrMissing) {
 		t.Errorf("a template that is missing: %v", err)
 	}
@@ -44,7 +45,7 @@ func TestDatabaseOfAUsersTemplate(t *testing.T) {
 
 func TestDatabaseTemplateIsMadeOnce(t *testing.T) {
 	server := postgrestest.Start(t)
-	first := newDatabaseRig(t, server, func(d *Database) {
+	first := newDatabaseRig(t, server, func(d *settings.Database) {
 		d.Template, d.Migrate, d.Inputs = "golden", hookOf(`echo run >> "$ECLUSE_ROOT/ran"; sleep 0.3; `+migration), config.Strings{"schema.sql", "migrations"}
 	})
 	runs := func() int {
@@ -105,7 +106,7 @@ func TestDatabaseOfABusyTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	short := config.Duration(time.Second)
-	r := newDatabaseRig(t, server, func(d *Database) { d.Template, d.Timeout = "golden", &short })
+	r := newDatabaseRig(t, server, func(d *settings.Database) { d.Template, d.Timeout = "golden", &short })
 	var j journal
 	var busy *postgres.BusyError
 	if err := r.attempt(t.Context(), &j, false); !errors.As(err, &busy) || len(busy.Users) != 1 || busy.Users[0].Application != "designer" {
@@ -116,7 +117,7 @@ func TestDatabaseOfABusyTemplate(t *testing.T) {
 	}
 	r.undo(t, &j)
 	long := config.Duration(time.Minute)
-	r = newDatabaseRig(t, server, func(d *Database) { d.Template, d.Timeout = "golden", &long })
+	r = newDatabaseRig(t, server, func(d *settings.Database) { d.Template, d.Timeout = "golden", &long })
 	time.AfterFunc(time.Second, func() { _ = client.Close(context.Background()) })
 	begun := time.Now()
 	r.do(t, &journal{})

@@ -11,10 +11,11 @@ import (
 	"ecluse/steps/dotenv"
 	"ecluse/steps/git"
 	"ecluse/steps/postgres"
+	"ecluse/steps/settings"
 )
 
 // server is where the database is, in a session that has these variables.
-func (d Database) server(vars map[string]string) (*postgres.Server, error) {
+func server(d settings.Database, vars map[string]string) (*postgres.Server, error) {
 	what := fmt.Sprintf("url of database %s in .ecluse.toml", d.Name)
 	expanded, err := dotenv.ExpandAll(map[string]string{"url": d.URL}, vars)
 	if err != nil {
@@ -49,12 +50,12 @@ func dropCommand(w postgres.Where, name string) string {
 
 // databaseURLs are the variables with the URLs of the session's databases. Instead
 // has those of others that stand in their place, by their keys.
-func (c Config) databaseURLs(s session.Session, vars, instead map[string]string) (map[string]string, error) {
+func databaseURLs(c settings.Config, s session.Session, vars, instead map[string]string) (map[string]string, error) {
 	urls := map[string]string{}
 	for _, d := range c.Databases {
 		address, ok := instead[d.Name]
 		if !ok {
-			server, err := d.server(vars)
+			server, err := server(d, vars)
 			if err == nil {
 				server, err = factOf(d, s).at(server)
 			}
@@ -63,7 +64,7 @@ func (c Config) databaseURLs(s session.Session, vars, instead map[string]string)
 			}
 			address = server.URL(databaseName(server, s))
 		}
-		for _, variable := range d.urlEnv() {
+		for _, variable := range d.URLVars() {
 			urls[variable] = address
 		}
 	}
@@ -71,7 +72,7 @@ func (c Config) databaseURLs(s session.Session, vars, instead map[string]string)
 }
 
 // factOf is the fact of a session's database; it is empty before it was begun.
-func factOf(d Database, s session.Session) (fact databaseFact) {
+func factOf(d settings.Database, s session.Session) (fact databaseFact) {
 	i := s.Plan.Index(databasePrefix + d.Name)
 	if i < 0 || i >= len(s.Progress.Steps) {
 		return fact
@@ -92,11 +93,11 @@ func (f databaseFact) at(server *postgres.Server) (*postgres.Server, error) {
 
 // server is where the session's database is, or is to be.
 func (d database) server(fact databaseFact) (*postgres.Server, error) {
-	vars, err := Environment(d.Config.early(), d.Session())
+	vars, err := Environment(d.Config.Early(), d.Session())
 	if err != nil {
 		return nil, err
 	}
-	server, err := d.spec.server(vars)
+	server, err := server(d.spec, vars)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (d database) name(server *postgres.Server) string { return databaseName(ser
 // own reports whether the server is one that listens at a port which the session has
 // leased: its data is in the session's volumes.
 func (d database) own(server *postgres.Server) bool {
-	vars, err := Environment(d.Config.early(), d.Session())
+	vars, err := Environment(d.Config.Early(), d.Session())
 	number := server.PortOn(vars["ECLUSE_DOCKER_HOST"])
 	return err == nil && number != 0 && slices.Contains(slices.Collect(maps.Values(d.Session().Ports)), number)
 }

@@ -9,6 +9,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/postgres/postgrestest"
+	"ecluse/steps/settings"
 )
 
 // TestDatabaseStaysWhereItWasMade: what the URL leaves to the environment may be
@@ -18,7 +19,7 @@ func TestDatabaseStaysWhereItWasMade(t *testing.T) {
 	t.Setenv("PGUSER", "app")
 	with := func(s *postgrestest.Server) { t.Setenv("PGPORT", strconv.Itoa(s.Port)) }
 	with(first)
-	r := newDatabaseRig(t, first, func(d *Database) {
+	r := newDatabaseRig(t, first, func(d *settings.Database) {
 		parsed, err := url.Parse(first.URL())
 		if err != nil {
 			t.Fatal(err)

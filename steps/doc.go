@@ -1,6 +1,6 @@
 /*
-Package steps holds the kinds of steps that a session is made of, one file each,
-and the configuration that they are planned from.
+Package steps holds the kinds of steps that a session is made of, one file each, and
+makes a plan of them out of a configuration.
 
 # A kind of step
 
@@ -38,6 +38,12 @@ service db are two projects for Compose, too. What the groups share are the name
 leases, and with them of variables (ECLUSE_DB_PORT). A service that the configuration
 names keeps its name; of others the first keeps it, and that of a later file gets one
 with its folder, ECLUSE_WORKER_DB_PORT.
+
+# Beside
+
+	settings the configuration as data, which this package makes plans of
+	look     what there really is: status, whose-pid, what gc finds. It asks this package
+	detect   what init finds in a repository
 
 # Below
 

@@ -13,6 +13,7 @@ import (
 	"ecluse/saga"
 	"ecluse/steps/dotenv"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // env carries files of the main worktree over and writes [EnvFile].
@@ -26,7 +27,7 @@ var (
 func planEnv(p *planner) {
 	p.add(saga.Spec{
 		Name: "env", Kind: "env", Cause: "every session has one",
-		Does: "inherit files, write " + EnvFile, Reverts: "remove both",
+		Does: "inherit files, write " + settings.EnvFile, Reverts: "remove both",
 		Policy: saga.Policy{Timeout: 10 * time.Minute, CompensateTimeout: 10 * time.Minute},
 	})
 }
@@ -48,26 +49,26 @@ func (e env) Do(ctx context.Context, a *saga.Attempt) error {
 	if err := e.own(ctx, repo, a); err != nil {
 		return err
 	}
-	if err := repo.Exclude(ctx, "/"+EnvFile); err != nil {
+	if err := repo.Exclude(ctx, "/"+settings.EnvFile); err != nil {
 		return err
 	}
 	if err := e.inherit(ctx, repo, a); err != nil {
 		return err
 	}
-	return dotenv.Write(filepath.Join(s.Worktree, EnvFile), vars)
+	return dotenv.Write(filepath.Join(s.Worktree, settings.EnvFile), vars)
 }
 
 // own refuses an [EnvFile] that somebody committed: writing to it would change
 // their file. That it will be written is noted, so that only then it is removed.
 func (e env) own(ctx context.Context, repo git.Repo, a *saga.Attempt) error {
 	s := e.Session()
-	tracked, err := repo.Tracked(ctx, s.Worktree, EnvFile)
+	tracked, err := repo.Tracked(ctx, s.Worktree, settings.EnvFile)
 	if err != nil {
 		return err
 	}
 	if tracked {
 		return saga.Permanent(fmt.Errorf("%s is committed on branch %s, and ecluse writes a file of that name; take it out with: git -C %s rm --cached %[1]s, and commit that on the branch",
-			EnvFile, s.Branch, git.Quote(s.Root)))
+			settings.EnvFile, s.Branch, git.Quote(s.Root)))
 	}
 	written := false
 	if _, err := a.Load("written", &written); err != nil || written {
@@ -127,7 +128,7 @@ func (e env) Verify(_ context.Context, _ *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(s.Worktree, EnvFile)
+	path := filepath.Join(s.Worktree, settings.EnvFile)
 	have, err := readEnvFile(path)
 	if err != nil {
 		return err
@@ -160,15 +161,15 @@ func (e env) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if _, err := a.Load("made", &made); err != nil {
 		return err
 	}
-	if info, err := os.Lstat(s.Worktree); gone(s.Worktree) || err == nil && !info.IsDir() {
+	if info, err := os.Lstat(s.Worktree); Gone(s.Worktree) || err == nil && !info.IsDir() {
 		return nil // all of it went with the worktree
 	}
 	// A copy may have become a mount, and would be emptied on the other side.
 	if err := git.CheckMounts(s.Worktree); err != nil {
 		return hopeless(err)
 	}
-	if gone(s.Repo) {
-		return dotenv.Remove(filepath.Join(s.Worktree, EnvFile))
+	if Gone(s.Repo) {
+		return dotenv.Remove(filepath.Join(s.Worktree, settings.EnvFile))
 	}
 	h, err := openHeritage(s)
 	if err != nil {
@@ -197,15 +198,15 @@ func (e env) removeFile(ctx context.Context, a *saga.Attempt) error {
 		return err
 	}
 	// A worktree that is damaged is for its own step to judge.
-	tracked, err := repo.Tracked(ctx, s.Worktree, EnvFile)
+	tracked, err := repo.Tracked(ctx, s.Worktree, settings.EnvFile)
 	tracked = tracked && err == nil
 	if ctx.Err() != nil || tracked && !written {
 		return ctx.Err()
 	}
-	if err := dotenv.Remove(filepath.Join(s.Worktree, EnvFile)); err != nil || !tracked {
+	if err := dotenv.Remove(filepath.Join(s.Worktree, settings.EnvFile)); err != nil || !tracked {
 		return err
 	}
-	return repo.GiveBack(ctx, s.Worktree, EnvFile)
+	return repo.GiveBack(ctx, s.Worktree, settings.EnvFile)
 }
 
 // remove removes a file that may be gone.

@@ -15,15 +15,16 @@ import (
 	"ecluse/steps/config"
 	"ecluse/steps/dotenv"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // newEnvRig is a session whose worktree is made.
-func newEnvRig(t *testing.T, entries ...Inherit) *gitRig {
+func newEnvRig(t *testing.T, entries ...settings.Inherit) *gitRig {
 	t.Helper()
 	r := newGitRig(t, "feat")
 	r.Config.InheritEnv = nil
 	for _, entry := range entries {
-		r.Config.InheritEnv = append(r.Config.InheritEnv, config.OneOrTable[Inherit]{Value: entry})
+		r.Config.InheritEnv = append(r.Config.InheritEnv, config.OneOrTable[settings.Inherit]{Value: entry})
 	}
 	ok(t, r.do(t, newWorktree(r.Target, saga.Spec{})))
 	return r
@@ -56,7 +57,7 @@ func shape(t *testing.T, dir string) map[string]string {
 func (r *gitRig) differs(t *testing.T, want map[string]string) {
 	t.Helper()
 	have := shape(t, r.s.Worktree)
-	for _, name := range []string{"file", ".gitignore", EnvFile} {
+	for _, name := range []string{"file", ".gitignore", settings.EnvFile} {
 		delete(have, name)
 	}
 	if want == nil {
@@ -69,7 +70,7 @@ func (r *gitRig) differs(t *testing.T, want map[string]string) {
 
 func TestEnvFile(t *testing.T) {
 	r := newEnvRig(t)
-	r.Config.Services = []Service{{Name: "my-app", BasePort: 3000, PortEnv: config.Strings{"WEB_PORT"}}}
+	r.Config.Services = []settings.Service{{Name: "my-app", BasePort: 3000, PortEnv: config.Strings{"WEB_PORT"}}}
 	r.Config.Env = map[string]string{"URL": "http://localhost:${ECLUSE_MY_APP_PORT}/", "SAY": "it's $$5", "BOTH": "${URL}x"}
 	r.s.Ports = map[string]int{"my-app": 3001, "my-app.debug": 9230}
 	step := newEnv(r.Target, saga.Spec{})
@@ -78,7 +79,7 @@ func TestEnvFile(t *testing.T) {
 		ok(t, r.do(t, step))
 		ok(t, r.verify(t, step))
 	}
-	path := filepath.Join(r.s.Worktree, EnvFile)
+	path := filepath.Join(r.s.Worktree, settings.EnvFile)
 	data, err := os.ReadFile(path)
 	ok(t, err)
 	have, err := dotenv.Parse(data)
@@ -97,7 +98,7 @@ func TestEnvFile(t *testing.T) {
 	if status := r.git(t, r.s.Worktree, "status", "--porcelain"); status != "" {
 		t.Errorf("not clean: %s", status)
 	}
-	r.put(t, r.s.Worktree, EnvFile, "CHANGED=1\n")
+	r.put(t, r.s.Worktree, settings.EnvFile, "CHANGED=1\n")
 	if r.verify(t, step) == nil {
 		t.Error("a changed file was verified")
 	}
@@ -122,15 +123,15 @@ func TestEnvFileCommitted(t *testing.T) {
 		if later {
 			ok(t, r.do(t, step))
 		} else {
-			r.put(t, r.s.Worktree, EnvFile, "OLD=1\n")
+			r.put(t, r.s.Worktree, settings.EnvFile, "OLD=1\n")
 		}
-		r.git(t, r.s.Worktree, "add", "-f", EnvFile)
+		r.git(t, r.s.Worktree, "add", "-f", settings.EnvFile)
 		r.git(t, r.s.Worktree, "commit", "-qm", "oops")
 		if err := r.do(t, step); !saga.IsPermanent(err) {
 			t.Errorf("written to: %v", err)
 		}
 		if !later {
-			r.put(t, r.s.Worktree, EnvFile, "MINE=1\n")
+			r.put(t, r.s.Worktree, settings.EnvFile, "MINE=1\n")
 		}
 		ok(t, r.compensate(t, step))
 		status := r.git(t, r.s.Worktree, "status", "--porcelain")
@@ -142,7 +143,7 @@ func TestEnvFileCommitted(t *testing.T) {
 
 // TestEnvMount: a copy in whose place something is mounted is not emptied.
 func TestEnvMount(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: "modules", Mode: "copy"})
+	r := newEnvRig(t, settings.Inherit{File: "modules", Mode: "copy"})
 	r.put(t, r.s.Root, "modules/precious", "x")
 	step := newEnv(r.Target, saga.Spec{})
 	ok(t, r.do(t, step))
@@ -164,13 +165,13 @@ func TestEnvMount(t *testing.T) {
 
 // TestInherit is the table of what is made of what, and what is left of it.
 func TestInherit(t *testing.T) {
-	link, copied, shared := Inherit{File: ".env"}, Inherit{File: ".env", Mode: "copy"}, Inherit{File: ".env", Mode: "reflink"}
+	link, copied, shared := settings.Inherit{File: ".env"}, settings.Inherit{File: ".env", Mode: "copy"}, settings.Inherit{File: ".env", Mode: "reflink"}
 	nothing := map[string]string{}
 	isLink, isCopy := map[string]string{".env": "-> ROOT/.env"}, map[string]string{".env": "-rw-r--r-- A=1\n"}
 	own, other := map[string]string{".env": "-rw-r--r-- MINE=1\n"}, map[string]string{".env": "-> elsewhere"}
 	for _, tt := range []struct {
 		name  string
-		entry Inherit
+		entry settings.Inherit
 		there map[string]string
 		after map[string]string
 		left  map[string]string
@@ -184,7 +185,7 @@ func TestInherit(t *testing.T) {
 		{"copy, other there", copied, other, isCopy, nothing},
 		{"copy, file there", copied, own, own, own},
 		{"reflink", shared, nil, isCopy, nothing},
-		{"missing", Inherit{File: "none", Mode: "copy"}, nil, nothing, nothing},
+		{"missing", settings.Inherit{File: "none", Mode: "copy"}, nil, nothing, nothing},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newEnvRig(t, tt.entry)
@@ -214,7 +215,7 @@ func TestInherit(t *testing.T) {
 
 // TestInheritTrackedLink: a link that the branch tracks is not replaced.
 func TestInheritTrackedLink(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: ".env"})
+	r := newEnvRig(t, settings.Inherit{File: ".env"})
 	r.put(t, r.s.Root, ".env", "A=1\n")
 	ok(t, os.Symlink("file", filepath.Join(r.s.Worktree, ".env")))
 	r.git(t, r.s.Worktree, "add", "-f", ".env")
@@ -227,7 +228,7 @@ func TestInheritTrackedLink(t *testing.T) {
 // TestInheritChanged: a copy that was changed is the user's, and so is a link that
 // was replaced.
 func TestInheritChanged(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: ".env"}, Inherit{File: "c", Mode: "copy"}, Inherit{File: "d", Mode: "copy"}, Inherit{File: "same", Mode: "copy"})
+	r := newEnvRig(t, settings.Inherit{File: ".env"}, settings.Inherit{File: "c", Mode: "copy"}, settings.Inherit{File: "d", Mode: "copy"}, settings.Inherit{File: "same", Mode: "copy"})
 	for _, name := range []string{".env", "c", "d/x", "same"} {
 		r.put(t, r.s.Root, name, "A=1\n")
 	}
@@ -248,7 +249,7 @@ func TestInheritChanged(t *testing.T) {
 func TestInheritFolder(t *testing.T) {
 	for _, mode := range []string{"symlink", "copy", "reflink"} {
 		t.Run(mode, func(t *testing.T) {
-			r := newEnvRig(t, Inherit{File: "deep/mods", Mode: mode})
+			r := newEnvRig(t, settings.Inherit{File: "deep/mods", Mode: mode})
 			r.put(t, r.s.Root, "deep/mods/a/run", "x")
 			r.put(t, r.s.Root, "deep/mods/b", "y")
 			source := filepath.Join(r.s.Root, "deep/mods")
@@ -274,14 +275,14 @@ func TestInheritFolder(t *testing.T) {
 
 // TestInheritCut: half a copy is finished, or removed.
 func TestInheritCut(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: "d", Mode: "copy"})
+	r := newEnvRig(t, settings.Inherit{File: "d", Mode: "copy"})
 	r.put(t, r.s.Root, "d/x", "A=1\n")
 	step := newEnv(r.Target, saga.Spec{})
 	half := func() {
 		ok(t, r.do(t, step))
 		ok(t, os.RemoveAll(filepath.Join(r.s.Worktree, "d")))
 		r.put(t, r.s.Worktree, part("d")+"/x", "A")
-		r.put(t, r.s.Worktree, "."+EnvFile+"123", "A=")
+		r.put(t, r.s.Worktree, "."+settings.EnvFile+"123", "A=")
 	}
 	half()
 	if r.verify(t, step) == nil {
@@ -300,33 +301,39 @@ func TestInheritCut(t *testing.T) {
 
 // TestInheritStays: nothing leads out of the worktrees, not even through links.
 func TestInheritStays(t *testing.T) {
-	for name, prepare := range map[string]func(r *gitRig, t *testing.T, outside string) Inherit{
-		"source folder is a link out": func(r *gitRig, t *testing.T, outside string) Inherit {
+	for name, prepare := range map[string]func(r *gitRig, t *testing.T, outside string) settings.Inherit{
+		"source folder is a link out": func(r *gitRig, t *testing.T, outside string) settings.Inherit {
 			ok(t, os.Symlink(outside, filepath.Join(r.s.Root, "d")))
-			return Inherit{File: "d/secret", Mode: "copy"}
+			return settings.Inherit{File: "d/secret", Mode: "copy"}
 		},
-		"source folder is a link out, linked": func(r *gitRig, t *testing.T, outside string) Inherit {
+		"source folder is a link out, linked": func(r *gitRig, t *testing.T, outside string) settings.Inherit {
 			ok(t, os.Symlink(outside, filepath.Join(r.s.Root, "d")))
-			return Inherit{File: "d/secret"}
+			return settings.Inherit{File: "d/secret"}
 		},
-		"source is a link out": func(r *gitRig, t *testing.T, outside string) Inherit {
+		"source is a link out": func(r *gitRig, t *testing.T, outside string) settings.Inherit {
 			ok(t, os.Symlink(filepath.Join(outside, "secret"), filepath.Join(r.s.Root, "x")))
-			return Inherit{File: "x", Mode: "copy"}
+			return settings.Inherit{File: "x", Mode: "copy"}
 		},
-		"target folder is a link out": func(r *gitRig, t *testing.T, outside string) Inherit {
+		"target folder is a link out": func(r *gitRig, t *testing.T, outside string) settings.Inherit {
 			r.put(t, r.s.Root, "d/new", "x")
 			ok(t, os.Symlink(outside, filepath.Join(r.s.Worktree, "d")))
-			return Inherit{File: "d/new", Mode: "copy"}
+			return settings.Inherit{File: "d/new", Mode: "copy"}
 		},
-		"target folder is a link out, linked": func(r *gitRig, t *testing.T, outside string) Inherit {
+		"target folder is a link out, linked": func(r *gitRig, t *testing.T, outside string) settings.Inherit {
 			r.put(t, r.s.Root, "d/new", "x")
 			ok(t, os.Symlink(outside, filepath.Join(r.s.Worktree, "d")))
-			return Inherit{File: "d/new"}
+			return settings.Inherit{File: "d/new"}
 		},
-		"above":        func(*gitRig, *testing.T, string) Inherit { return Inherit{File: "../x", Mode: "copy"} },
-		"git":          func(*gitRig, *testing.T, string) Inherit { return Inherit{File: ".git/config", Mode: "copy"} },
-		"all":          func(*gitRig, *testing.T, string) Inherit { return Inherit{File: ".", Mode: "copy"} },
-		"the worktree": func(*gitRig, *testing.T, string) Inherit { return Inherit{File: ".ecluse", Mode: "copy"} },
+		"above": func(*gitRig, *testing.T, string) settings.Inherit {
+			return settings.Inherit{File: "../x", Mode: "copy"}
+		},
+		"git": func(*gitRig, *testing.T, string) settings.Inherit {
+			return settings.Inherit{File: ".git/config", Mode: "copy"}
+		},
+		"all": func(*gitRig, *testing.T, string) settings.Inherit { return settings.Inherit{File: ".", Mode: "copy"} },
+		"the worktree": func(*gitRig, *testing.T, string) settings.Inherit {
+			return settings.Inherit{File: ".ecluse", Mode: "copy"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newEnvRig(t)
@@ -334,7 +341,7 @@ func TestInheritStays(t *testing.T) {
 			r.put(t, outside, "secret", "x")
 			entry := prepare(r, t, outside)
 			before := shape(t, r.s.Worktree)
-			r.Config.InheritEnv = []config.OneOrTable[Inherit]{{Value: entry}}
+			r.Config.InheritEnv = []config.OneOrTable[settings.Inherit]{{Value: entry}}
 			step := newEnv(r.Target, saga.Spec{})
 			if err := r.do(t, step); !saga.IsPermanent(err) {
 				t.Errorf("%v", err)
@@ -352,7 +359,7 @@ func TestInheritStays(t *testing.T) {
 
 // TestEnvGone: with the worktree everything is gone.
 func TestEnvGone(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: ".env"})
+	r := newEnvRig(t, settings.Inherit{File: ".env"})
 	r.put(t, r.s.Root, ".env", "A=1\n")
 	step := newEnv(r.Target, saga.Spec{})
 	ok(t, r.do(t, step))

@@ -12,19 +12,19 @@ import (
 
 // ServiceOf is the process that step i of the plan has started; false if it has
 // recorded none.
-func ServiceOf(s session.Session, i int) (fact serviceFact, known bool) {
+func ServiceOf(s session.Session, i int) (fact ServiceFact, known bool) {
 	return fact, recorded(s, i, factProcess, &fact)
 }
 
 // ComposeOf is what step i of the plan has brought up in Docker; false if it has
 // recorded nothing.
-func ComposeOf(s session.Session, i int) (fact composeFact, known bool) {
+func ComposeOf(s session.Session, i int) (fact ComposeFact, known bool) {
 	return fact, s.Plan.Steps[i].Kind == composeStep && recorded(s, i, composeFactKey, &fact)
 }
 
 // WorktreeOf is what became of the session's worktree; false if nothing is recorded.
-func WorktreeOf(s session.Session) (fact worktreeFact, known bool) {
-	i := s.Plan.Index(worktreeStep)
+func WorktreeOf(s session.Session) (fact WorktreeFact, known bool) {
+	i := s.Plan.Index(WorktreeStep)
 	return fact, i >= 0 && recorded(s, i, "worktree", &fact)
 }
 

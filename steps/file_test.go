@@ -11,6 +11,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 )
 
 // promptly calls do, and fails the test if it does not return within seconds.
@@ -44,7 +45,7 @@ var others = map[string]func(path string) error{
 }
 
 func TestWhatIsNoFileIsNotInherited(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: "pipe", Mode: "copy"})
+	r := newEnvRig(t, settings.Inherit{File: "pipe", Mode: "copy"})
 	ok(t, syscall.Mkfifo(filepath.Join(r.s.Root, "pipe"), 0o600))
 	step := newEnv(r.Target, saga.Spec{})
 	refused(t, func() error { return r.do(t, step) })
@@ -52,7 +53,7 @@ func TestWhatIsNoFileIsNotInherited(t *testing.T) {
 }
 
 func TestACopyThatBecameAPipeStays(t *testing.T) {
-	r := newEnvRig(t, Inherit{File: "x", Mode: "copy"})
+	r := newEnvRig(t, settings.Inherit{File: "x", Mode: "copy"})
 	r.put(t, r.s.Root, "x", "A=1\n")
 	step := newEnv(r.Target, saga.Spec{})
 	ok(t, r.do(t, step))
@@ -69,7 +70,7 @@ func TestAnEnvFileThatIsAPipeIsNotWhole(t *testing.T) {
 	r := newEnvRig(t)
 	step := newEnv(r.Target, saga.Spec{})
 	ok(t, r.do(t, step))
-	path := filepath.Join(r.s.Worktree, EnvFile)
+	path := filepath.Join(r.s.Worktree, settings.EnvFile)
 	ok(t, os.Remove(path))
 	ok(t, syscall.Mkfifo(path, 0o600))
 	refused(t, func() error { return r.verify(t, step) })
@@ -86,8 +87,8 @@ func TestACopyEndsWithItsContext(t *testing.T) {
 	defer h.close()
 	want := errors.New("stopped")
 	for name, act := range map[string]func(context.Context) error{
-		"digest": func(ctx context.Context) error { _, err := h.note(ctx, "huge", modeCopy); return err },
-		"copy":   func(ctx context.Context) error { _, err := h.carry(ctx, "huge", modeCopy); return err },
+		"digest": func(ctx context.Context) error { _, err := h.note(ctx, "huge", settings.InheritCopy); return err },
+		"copy":   func(ctx context.Context) error { _, err := h.carry(ctx, "huge", settings.InheritCopy); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, want)
@@ -105,7 +106,7 @@ func TestACopyEndsWithItsContext(t *testing.T) {
 func TestAServiceReadsOnlyFiles(t *testing.T) {
 	for name, put := range others {
 		t.Run(name, func(t *testing.T) {
-			ts := serviceOf(t, Service{Command: "exec sleep 1000", Ready: Ready{Command: "true"}})
+			ts := serviceOf(t, settings.Service{Command: "exec sleep 1000", Ready: settings.Ready{Command: "true"}})
 			ok(t, put(filepath.Join(ts.s.Worktree, ".env")))
 			refused(t, func() error { return ts.do(t) })
 		})
@@ -115,8 +116,8 @@ func TestAServiceReadsOnlyFiles(t *testing.T) {
 func TestInputsAreFiles(t *testing.T) {
 	for name, put := range others {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(c *Config) {
-				c.Hooks.PreUp = &config.OneOrTable[Hook]{Value: Hook{Run: "touch ran", Inputs: []string{"input"}}}
+			r := newRig(t, func(c *settings.Config) {
+				c.Hooks.PreUp = &config.OneOrTable[settings.Hook]{Value: settings.Hook{Run: "touch ran", Inputs: []string{"input"}}}
 			})
 			ok(t, put(filepath.Join(r.s.Root, "input")))
 			step, err := r.kit.Build(r, r.s.Plan.Steps[r.s.Plan.Index("hook:pre_up")])

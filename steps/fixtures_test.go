@@ -24,20 +24,21 @@ import (
 	"ecluse/steps/docker"
 	"ecluse/steps/docker/dockertest"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 )
 
 // fixtures is one (or several) for each kind of step.
 var fixtures = map[string][]sagatest.Fixture{
 	"hook": {
 		{Name: "hook", New: func(t *testing.T) sagatest.Trial {
-			r := newRig(t, func(c *Config) {
+			r := newRig(t, func(c *settings.Config) {
 				c.Hooks.PreUp = hookOf("touch made")
 				c.Hooks.PostDown = hookOf("rm -f made")
 			})
 			return r.trial(t, "hook:pre_up", r.fileIs("made", true), r.fileIs("made", false))
 		}},
 		{Name: "hook that leaves a daemon", New: func(t *testing.T) sagatest.Trial {
-			r := newRig(t, func(c *Config) { c.Hooks.PreUp = hookOf("setsid sleep 1000 & touch made") })
+			r := newRig(t, func(c *settings.Config) { c.Hooks.PreUp = hookOf("setsid sleep 1000 & touch made") })
 			return r.trial(t, "hook:pre_up", r.runs("hook:pre_up", 1), r.runs("hook:pre_up", 0))
 		}},
 	},
@@ -55,19 +56,19 @@ var fixtures = map[string][]sagatest.Fixture{
 		r.put(t, filepath.Join(r.s.Root, ".env"), "SECRET=1\n")
 		r.addWorktree(t)
 		trial := r.trial(t, "env",
-			func() error { return errors.Join(r.inWorktree(EnvFile, true), r.inWorktree(".env", true)) },
-			func() error { return errors.Join(r.inWorktree(EnvFile, false), r.inWorktree(".env", false)) })
+			func() error { return errors.Join(r.inWorktree(settings.EnvFile, true), r.inWorktree(".env", true)) },
+			func() error { return errors.Join(r.inWorktree(settings.EnvFile, false), r.inWorktree(".env", false)) })
 		trial.Damage = map[string]func() error{
-			"file gone": func() error { return os.Remove(filepath.Join(r.s.Worktree, EnvFile)) },
+			"file gone": func() error { return os.Remove(filepath.Join(r.s.Worktree, settings.EnvFile)) },
 			"file changed": func() error {
-				return os.WriteFile(filepath.Join(r.s.Worktree, EnvFile), []byte("PORT=1\n"), 0o600)
+				return os.WriteFile(filepath.Join(r.s.Worktree, settings.EnvFile), []byte("PORT=1\n"), 0o600)
 			},
 		}
 		return trial
 	}}},
 	"ports": {{Name: "ports", New: func(t *testing.T) sagatest.Trial {
 		dockertest.Require(t)
-		r := newRig(t, func(c *Config) { c.Mode = ModeContainer })
+		r := newRig(t, func(c *settings.Config) { c.Mode = settings.ModeContainer })
 		r.addWorktree(t)
 		r.put(t, filepath.Join(r.s.Worktree, "compose.yaml"), "services: {db: {image: none, ports: [\"25432:5432\"]}}\n")
 		nothing := func() error { return nil }
@@ -80,14 +81,14 @@ var fixtures = map[string][]sagatest.Fixture{
 	"database": databaseFixtures,
 	tmuxKind:   tmuxFixtures[:1],
 	"service": {tmuxFixtures[1], {Name: "service", New: func(t *testing.T) sagatest.Trial {
-		r := newRig(t, func(c *Config) {
-			c.Services = []Service{{Name: "api", BasePort: 23000, Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}}}
+		r := newRig(t, func(c *settings.Config) {
+			c.Services = []settings.Service{{Name: "api", BasePort: 23000, Command: "echo up; exec sleep 1000", Ready: settings.Ready{Log: "^up$"}}}
 		})
 		r.addWorktree(t)
 		trial := r.trial(t, "service:api", r.runs("service:api", 1), r.runs("service:api", 0))
 		trial.Damage = map[string]func() error{"killed": func() error {
 			return proc.Stop(context.Background(), time.Second, func() ([]proc.ID, error) {
-				return proc.Carrying(marks(r.s, "service:api")...)
+				return proc.Carrying(Marks(r.s, "service:api")...)
 			})
 		}}
 		return trial
@@ -117,11 +118,11 @@ func newComposeTrial(t *testing.T) sagatest.Trial {
 	dockertest.Require(t)
 	image := dockertest.Image(t)
 	// It is the second of two files: the step has to find its own again.
-	r := newRig(t, func(c *Config) {
-		c.Mode = ModeContainer
-		c.Services = []Service{
-			{Name: "web", Run: runDocker, BasePort: 80, PublishPrimary: new(bool)},
-			{Name: "store", Run: runDocker, BasePort: 80, PublishPrimary: new(bool), Compose: "data/compose.yaml"},
+	r := newRig(t, func(c *settings.Config) {
+		c.Mode = settings.ModeContainer
+		c.Services = []settings.Service{
+			{Name: "web", Run: settings.RunDocker, BasePort: 80, PublishPrimary: new(bool)},
+			{Name: "store", Run: settings.RunDocker, BasePort: 80, PublishPrimary: new(bool), Compose: "data/compose.yaml"},
 		}
 	})
 	r.addWorktree(t)
@@ -141,7 +142,7 @@ services:
 volumes: {data: {}}
 `, "IMAGE", image))
 	// The step volumes answers for the named volume.
-	t.Cleanup(func() { dockertest.Docker(t, "volume", "rm", "--force", r.cfg.projects(r.s)[1]+"_data") })
+	t.Cleanup(func() { dockertest.Docker(t, "volume", "rm", "--force", projects(r.cfg, r.s)[1]+"_data") })
 	left := func() []string {
 		return slices.DeleteFunc(dockertest.Left(t, docker.LabelSession+"="+r.s.ID), func(one string) bool { return strings.HasPrefix(one, "volume ") })
 	}
@@ -181,7 +182,7 @@ func (v volumesTrial) Do(ctx context.Context, a *saga.Attempt) error {
 
 func newVolumesTrial(t *testing.T) sagatest.Trial {
 	dockertest.Require(t)
-	r := newRig(t, func(c *Config) { c.Mode = ModeContainer })
+	r := newRig(t, func(c *settings.Config) { c.Mode = settings.ModeContainer })
 	dockertest.Clean(t, docker.LabelSession+"="+r.s.ID)
 	project := Project(r.cfg, r.s)
 	is := func(want int) func() error {
@@ -206,7 +207,7 @@ func newVolumesTrial(t *testing.T) sagatest.Trial {
 // rig is a repository and a session, with what surrounds an attempt in production.
 type rig struct {
 	s    session.Session
-	cfg  Config
+	cfg  settings.Config
 	kit  Kit
 	home testHome
 }
@@ -225,15 +226,15 @@ func (r *rig) Lease(wants []session.Want) (session.Session, error) {
 }
 
 // newRig makes a repository of one commit.
-func newRig(t *testing.T, change func(*Config)) *rig {
+func newRig(t *testing.T, change func(*settings.Config)) *rig {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	root := filepath.Join(dir, "repo")
-	cfg := Defaults()
-	cfg.Mode = ModeHost
+	cfg := settings.Defaults()
+	cfg.Mode = settings.ModeHost
 	if change != nil {
 		change(&cfg)
 	}
@@ -245,7 +246,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 		Worktree: filepath.Join(root, ".ecluse/worktrees/feat-x"), Slot: 1, Ports: map[string]int{"app": 3001},
 		Run: session.Run{ID: rand.Text(), Verb: session.VerbUp},
 	}
-	if r.s.Settings, err = Settings(cfg); err != nil {
+	if r.s.Settings, err = settings.Encode(cfg); err != nil {
 		t.Fatal(err)
 	}
 	if r.s.Plan, err = Plan(cfg); err != nil {
@@ -276,8 +277,8 @@ func (r *rig) trial(t *testing.T, step string, present, absent func() error) sag
 	}
 }
 
-func hookOf(run string) *config.OneOrTable[Hook] {
-	return &config.OneOrTable[Hook]{Value: Hook{Run: run}}
+func hookOf(run string) *config.OneOrTable[settings.Hook] {
+	return &config.OneOrTable[settings.Hook]{Value: settings.Hook{Run: run}}
 }
 
 func (r *rig) git(t *testing.T, dir string, args ...string) string {
@@ -337,7 +338,7 @@ func (r *rig) worktreeIs(want bool) func() error {
 // runs counts the processes of a step.
 func (r *rig) runs(step string, want int) func() error {
 	return func() error {
-		ids, err := proc.Carrying(marks(r.s, step)...)
+		ids, err := proc.Carrying(Marks(r.s, step)...)
 		if err == nil && len(ids) != want {
 			err = fmt.Errorf("%d processes of %s run, want %d", len(ids), step, want)
 		}

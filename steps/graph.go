@@ -6,19 +6,20 @@ import (
 	"strings"
 
 	"ecluse/saga"
+	"ecluse/steps/settings"
 )
 
 // graph places the steps of the user's own among the others, whose order is that of
 // the registry.
 type graph struct {
 	steps []saga.Spec
-	users []UserStep
+	users []settings.UserStep
 }
 
 // builtIn is the plan without steps of the user's own and without post_up, which waits
 // for all of them; and whatever was chosen for one session.
-func (c Config) builtIn() graph {
-	c.Choice = Choice{}
+func builtIn(c settings.Config) graph {
+	c.Choice = settings.Choice{}
 	p := &planner{cfg: c}
 	for _, s := range registry() {
 		if s.kind == commandKind {
@@ -39,8 +40,8 @@ func (e *unplaced) Error() string { return e.why + e.have }
 // of a kind.
 func (g graph) find(name string) ([]string, error) {
 	for _, u := range g.users {
-		if name == u.Name || name == u.step() {
-			return []string{u.step()}, nil
+		if name == u.Name || name == u.StepName() {
+			return []string{u.StepName()}, nil
 		}
 	}
 	var kind []string
@@ -74,19 +75,19 @@ func (g graph) names() []string {
 }
 
 // needsOf are the steps that a step of the user's waits for.
-func (g graph) needsOf(u UserStep) ([]string, error) {
+func (g graph) needsOf(u settings.UserStep) ([]string, error) {
 	var needs []string
 	if u.Needs == nil && len(u.Before) == 0 {
 		needs = g.leaves()
 	}
-	for _, name := range u.needs() {
+	for _, name := range u.NeedNames() {
 		found, err := g.find(name)
 		if err != nil {
 			return nil, err
 		}
 		needs = append(needs, found...)
 	}
-	if _, root := u.inRoot(); !root {
+	if _, root := u.InRoot(); !root {
 		needs = append(needs, "env")
 	} else if first := "hook:" + preUp.up; len(g.steps) > 0 && g.steps[0].Name == first {
 		needs = append(needs, first) // which says that it is the first of all
@@ -123,14 +124,14 @@ func (g graph) needs() (map[string][]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[u.step()] = append(all[u.step()], needs...)
+		all[u.StepName()] = append(all[u.StepName()], needs...)
 		for _, name := range u.Before {
 			found, err := g.find(name)
 			if err != nil {
 				return nil, err
 			}
 			for _, later := range found {
-				all[later] = append(all[later], u.step())
+				all[later] = append(all[later], u.StepName())
 			}
 		}
 	}

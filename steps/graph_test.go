@@ -8,19 +8,20 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 	"ecluse/steps/settings/settingstest"
 )
 
 // busy is a configuration with a step of every kind that needs no Docker.
-func busy(steps ...UserStep) Config {
-	cfg := Defaults()
-	cfg.Mode = ModeHybrid
-	cfg.Hooks = Hooks{PreUp: hookOf("true"), PreSpawn: hookOf("true"), PostUp: hookOf("true")}
-	cfg.Services = []Service{
+func busy(steps ...settings.UserStep) settings.Config {
+	cfg := settings.Defaults()
+	cfg.Mode = settings.ModeHybrid
+	cfg.Hooks = settings.Hooks{PreUp: hookOf("true"), PreSpawn: hookOf("true"), PostUp: hookOf("true")}
+	cfg.Services = []settings.Service{
 		{Name: "web", BasePort: 3000, Command: "web"}, {Name: "api", BasePort: 4000, Command: "api"},
-		{Name: "db", BasePort: 5000, Run: runDocker, Compose: "a/compose.yaml"}, {Name: "cache", BasePort: 6000, Run: runDocker, Compose: "b/compose.yaml"},
+		{Name: "db", BasePort: 5000, Run: settings.RunDocker, Compose: "a/compose.yaml"}, {Name: "cache", BasePort: 6000, Run: settings.RunDocker, Compose: "b/compose.yaml"},
 	}
-	cfg.Databases = []Database{{Name: "main", Engine: enginePostgres, URL: "postgres://u@localhost/app"}}
+	cfg.Databases = []settings.Database{{Name: "main", Engine: settings.EnginePostgres, URL: "postgres://u@localhost/app"}}
 	for i := range steps {
 		steps[i].Do = "true"
 	}
@@ -36,28 +37,28 @@ func needs(names ...string) *config.Strings {
 func TestWhereStepsStand(t *testing.T) {
 	compose := []string{"compose:a/compose.yaml", "compose:b/compose.yaml"}
 	for name, test := range map[string]struct {
-		user   UserStep
-		choice Choice
+		user   settings.UserStep
+		choice settings.Choice
 		want   []string
 	}{
-		"by default":         {UserStep{}, Choice{}, []string{"env", "service:api", "service:web"}},
-		"worktree":           {UserStep{Needs: needs("worktree")}, Choice{}, []string{"env", "worktree"}},
-		"nothing":            {UserStep{Needs: needs()}, Choice{}, []string{"env"}},
-		"nothing, in main":   {UserStep{Needs: needs(), Dir: rootPrefix}, Choice{}, []string{"hook:pre_up"}},
-		"a kind":             {UserStep{Needs: needs("compose")}, Choice{}, append(slices.Clone(compose), "env")},
-		"one of a kind":      {UserStep{Needs: needs(compose[1])}, Choice{}, []string{compose[1], "env"}},
-		"a hook":             {UserStep{Needs: needs("hook:pre_spawn")}, Choice{}, []string{"env", "hook:pre_spawn"}},
-		"a database":         {UserStep{Needs: needs("database:main")}, Choice{}, []string{"database:main", "env"}},
-		"another, by name":   {UserStep{Needs: needs("other")}, Choice{}, []string{"env", "step:other"}},
-		"another, as step":   {UserStep{Needs: needs("step:other")}, Choice{}, []string{"env", "step:other"}},
-		"before a service":   {UserStep{Before: config.Strings{"service:web"}}, Choice{}, []string{"env"}},
-		"one that is left":   {UserStep{Needs: needs("service:web")}, Choice{Skip: []string{"web"}}, []string{"env", "hook:pre_spawn"}},
-		"all that is left":   {UserStep{Needs: needs("service")}, Choice{Skip: []string{"web"}}, []string{"env", "hook:pre_spawn", "service:api"}},
-		"no containers left": {UserStep{Needs: needs("compose")}, Choice{Only: []string{"web"}}, []string{"env"}},
+		"by default":         {settings.UserStep{}, settings.Choice{}, []string{"env", "service:api", "service:web"}},
+		"worktree":           {settings.UserStep{Needs: needs("worktree")}, settings.Choice{}, []string{"env", "worktree"}},
+		"nothing":            {settings.UserStep{Needs: needs()}, settings.Choice{}, []string{"env"}},
+		"nothing, in main":   {settings.UserStep{Needs: needs(), Dir: settings.RootPrefix}, settings.Choice{}, []string{"hook:pre_up"}},
+		"a kind":             {settings.UserStep{Needs: needs("compose")}, settings.Choice{}, append(slices.Clone(compose), "env")},
+		"one of a kind":      {settings.UserStep{Needs: needs(compose[1])}, settings.Choice{}, []string{compose[1], "env"}},
+		"a hook":             {settings.UserStep{Needs: needs("hook:pre_spawn")}, settings.Choice{}, []string{"env", "hook:pre_spawn"}},
+		"a database":         {settings.UserStep{Needs: needs("database:main")}, settings.Choice{}, []string{"database:main", "env"}},
+		"another, by name":   {settings.UserStep{Needs: needs("other")}, settings.Choice{}, []string{"env", "step:other"}},
+		"another, as step":   {settings.UserStep{Needs: needs("step:other")}, settings.Choice{}, []string{"env", "step:other"}},
+		"before a service":   {settings.UserStep{Before: config.Strings{"service:web"}}, settings.Choice{}, []string{"env"}},
+		"one that is left":   {settings.UserStep{Needs: needs("service:web")}, settings.Choice{Skip: []string{"web"}}, []string{"env", "hook:pre_spawn"}},
+		"all that is left":   {settings.UserStep{Needs: needs("service")}, settings.Choice{Skip: []string{"web"}}, []string{"env", "hook:pre_spawn", "service:api"}},
+		"no containers left": {settings.UserStep{Needs: needs("compose")}, settings.Choice{Only: []string{"web"}}, []string{"env"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.user.Name = "own"
-			cfg := busy(test.user, UserStep{Name: "other", Needs: needs("worktree")})
+			cfg := busy(test.user, settings.UserStep{Name: "other", Needs: needs("worktree")})
 			cfg.Choice = test.choice
 			plan, err := Plan(cfg)
 			ok(t, err)
@@ -89,7 +90,7 @@ func TestWhereStepsStand(t *testing.T) {
 func TestOtherStepsStay(t *testing.T) {
 	bare, err := Plan(busy())
 	ok(t, err)
-	with, err := Plan(busy(UserStep{Name: "one", Needs: needs("worktree")}, UserStep{Name: "two"}))
+	with, err := Plan(busy(settings.UserStep{Name: "one", Needs: needs("worktree")}, settings.UserStep{Name: "two"}))
 	ok(t, err)
 	with.Steps = slices.DeleteFunc(with.Steps, func(s saga.Spec) bool { return s.Kind == commandKind })
 	for i, s := range bare.Steps[:len(bare.Steps)-1] {
@@ -100,7 +101,7 @@ func TestOtherStepsStay(t *testing.T) {
 }
 
 func TestThePolicyOfAStep(t *testing.T) {
-	plan, err := Plan(busy(UserStep{Name: "plain"}))
+	plan, err := Plan(busy(settings.UserStep{Name: "plain"}))
 	ok(t, err)
 	want := saga.Policy{Timeout: hookTimeout, CompensateTimeout: hookTimeout, CompensateRetries: 2, Backoff: time.Second}
 	if got := plan.Steps[plan.Index("step:plain")].Policy; got != want {
@@ -188,7 +189,7 @@ func TestBestEffortOfHooks(t *testing.T) {
 }
 
 // loadText loads a configuration from a folder of its own.
-func loadText(t *testing.T, text string) (Config, error) {
+func loadText(t *testing.T, text string) (settings.Config, error) {
 	t.Helper()
 	return LoadConfig(settingstest.Root(t, text))
 }

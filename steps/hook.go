@@ -7,6 +7,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 )
 
 // hookPair is a hook of the way up and the one of the way down that mirrors it.
@@ -15,18 +16,18 @@ type hookPair struct {
 	up, down string
 	// root: they run in the main worktree, and not in the session's.
 	root bool
-	of   func(Hooks) (up, down *config.OneOrTable[Hook])
+	of   func(settings.Hooks) (up, down *config.OneOrTable[settings.Hook])
 }
 
 // The hooks, in the order of an up.
 var (
-	preUp = hookPair{up: "pre_up", down: "post_down", root: true, of: func(h Hooks) (_, _ *config.OneOrTable[Hook]) {
+	preUp = hookPair{up: "pre_up", down: "post_down", root: true, of: func(h settings.Hooks) (_, _ *config.OneOrTable[settings.Hook]) {
 		return h.PreUp, h.PostDown
 	}}
-	preSpawn = hookPair{up: "pre_spawn", of: func(h Hooks) (_, _ *config.OneOrTable[Hook]) {
+	preSpawn = hookPair{up: "pre_spawn", of: func(h settings.Hooks) (_, _ *config.OneOrTable[settings.Hook]) {
 		return h.PreSpawn, nil
 	}}
-	postUp = hookPair{up: "post_up", down: "pre_down", of: func(h Hooks) (_, _ *config.OneOrTable[Hook]) {
+	postUp = hookPair{up: "post_up", down: "pre_down", of: func(h settings.Hooks) (_, _ *config.OneOrTable[settings.Hook]) {
 		return h.PostUp, h.PreDown
 	}}
 )
@@ -74,7 +75,7 @@ func newHook(t *Target, spec saga.Spec) saga.Step {
 			return hook{t, pair}
 		}
 	}
-	return hook{t, hookPair{of: func(Hooks) (_, _ *config.OneOrTable[Hook]) { return nil, nil }}}
+	return hook{t, hookPair{of: func(settings.Hooks) (_, _ *config.OneOrTable[settings.Hook]) { return nil, nil }}}
 }
 
 // script is the hook of the way up, if there is one. Those of the main worktree come

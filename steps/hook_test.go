@@ -11,6 +11,7 @@ import (
 	"ecluse/saga"
 	"ecluse/steps/config"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 // ledger is what hooks have written to a file beside the repository.
@@ -28,8 +29,8 @@ func record(text string) string { return `echo "` + text + `" >>"$ECLUSE_ROOT/..
 
 func TestWhatHooksSee(t *testing.T) {
 	line := record(`$ECLUSE_STEP $ECLUSE_ATTEMPT $ECLUSE_RUN_ID $ECLUSE_SESSION_ID $ECLUSE_SLUG [$TABLE] [$GIT_DIR] $(pwd) $PWD`)
-	r := newRig(t, func(c *Config) {
-		c.Hooks = Hooks{PreUp: hookOf(line), PostDown: hookOf(line), PreSpawn: hookOf(line), PostUp: hookOf(line), PreDown: hookOf(line)}
+	r := newRig(t, func(c *settings.Config) {
+		c.Hooks = settings.Hooks{PreUp: hookOf(line), PostDown: hookOf(line), PreSpawn: hookOf(line), PostUp: hookOf(line), PreDown: hookOf(line)}
 		c.Env = map[string]string{"TABLE": "of ${ECLUSE_SLUG}"}
 	})
 	r.addWorktree(t)
@@ -66,8 +67,8 @@ func TestHooksMirrorEachOther(t *testing.T) {
 		"no worktree": {noWorktree: true, want: "pre_up post_up post_down"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(c *Config) {
-				c.Hooks = Hooks{
+			r := newRig(t, func(c *settings.Config) {
+				c.Hooks = settings.Hooks{
 					PreUp: hookOf(record("pre_up")), PostDown: hookOf(record("post_down")),
 					PostUp: hookOf(record("post_up")), PreDown: hookOf(record("pre_down")),
 				}
@@ -90,8 +91,8 @@ func TestHooksMirrorEachOther(t *testing.T) {
 }
 
 func TestAHookThatFails(t *testing.T) {
-	r := newRig(t, func(c *Config) {
-		c.Hooks = Hooks{PreUp: hookOf("echo why >&2; setsid sleep 1000 & exit 7"), PostDown: hookOf("exit 8")}
+	r := newRig(t, func(c *settings.Config) {
+		c.Hooks = settings.Hooks{PreUp: hookOf("echo why >&2; setsid sleep 1000 & exit 7"), PostDown: hookOf("exit 8")}
 	})
 	hook := stepOf(t, r, "hook:pre_up")
 	err := hook.do(t)
@@ -105,8 +106,8 @@ func TestAHookThatFails(t *testing.T) {
 }
 
 func TestInputsOfAHook(t *testing.T) {
-	r := newRig(t, func(c *Config) {
-		c.Hooks.PreUp = &config.OneOrTable[Hook]{Value: Hook{Run: "true", Inputs: []string{"lock", "later", "made"}}}
+	r := newRig(t, func(c *settings.Config) {
+		c.Hooks.PreUp = &config.OneOrTable[settings.Hook]{Value: settings.Hook{Run: "true", Inputs: []string{"lock", "later", "made"}}}
 		c.Hooks.PostDown = hookOf("true")
 	})
 	lock := filepath.Join(r.s.Root, "lock")
@@ -139,7 +140,7 @@ func TestInputsOfAHook(t *testing.T) {
 
 // A hook that failed after it had succeeded has not succeeded.
 func TestAHookThatFailsLater(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Hooks.PreUp = hookOf("test ! -e broken") })
+	r := newRig(t, func(c *settings.Config) { c.Hooks.PreUp = hookOf("test ! -e broken") })
 	hook := stepOf(t, r, "hook:pre_up")
 	ok(t, hook.do(t))
 	ok(t, hook.verify(t))
@@ -150,7 +151,7 @@ func TestAHookThatFailsLater(t *testing.T) {
 
 // What an attempt prepares reaches its programs, and is theirs alone.
 func TestAnAttemptIsPrepared(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Hooks.PreUp = hookOf("echo said") })
+	r := newRig(t, func(c *settings.Config) { c.Hooks.PreUp = hookOf("echo said") })
 	hook := stepOf(t, r, "hook:pre_up")
 	ok(t, hook.do(t))
 	path := LogPath(r.home, r.s, "hook:pre_up", false)
@@ -165,7 +166,7 @@ func TestAnAttemptIsPrepared(t *testing.T) {
 }
 
 func TestADaemonThatAHookLeftIsNotWaitedFor(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Hooks.PreUp = hookOf("setsid sleep 1000 & touch made") })
+	r := newRig(t, func(c *settings.Config) { c.Hooks.PreUp = hookOf("setsid sleep 1000 & touch made") })
 	hook := stepOf(t, r, "hook:pre_up")
 	ok(t, hook.do(t))
 	begun := time.Now()

@@ -17,6 +17,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // heritage carries files and folders from the main worktree into a session's. It
@@ -128,7 +129,7 @@ func (h *heritage) checkSource(name, mode string) error {
 		err = errNeither
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; set its mode to %s", err, modeLink)
+		return fmt.Errorf("%w; set its mode to %s", err, settings.InheritLink)
 	}
 	return err
 }
@@ -142,7 +143,7 @@ func outside(err error) error {
 	return saga.Permanent(err)
 }
 
-func isLinkMode(mode string) bool { return mode == "" || mode == modeLink }
+func isLinkMode(mode string) bool { return mode == "" || mode == settings.InheritLink }
 
 // target is where a link leads.
 func (h *heritage) target(name string) string { return filepath.Join(h.main.Name(), name) }
@@ -156,7 +157,7 @@ func part(name string) string {
 // note is what is to be remembered of an entry that is about to be made.
 func (h *heritage) note(ctx context.Context, name, mode string) (inherited, error) {
 	if isLinkMode(mode) {
-		return inherited{Mode: modeLink}, nil
+		return inherited{Mode: settings.InheritLink}, nil
 	}
 	sum, err := sum(ctx, h.main, name)
 	return inherited{Mode: mode, Sum: sum}, err
@@ -177,7 +178,7 @@ func (h *heritage) carry(ctx context.Context, name, mode string) (string, error)
 			return "", err
 		}
 	} else {
-		c := copier{from: h.main, to: h.worktree, share: mode == modeReflink}
+		c := copier{from: h.main, to: h.worktree, share: mode == settings.InheritReflink}
 		if err := c.tree(ctx, name, temporary); err != nil {
 			return "", errors.Join(err, h.worktree.RemoveAll(temporary))
 		}
@@ -202,7 +203,7 @@ func (h *heritage) drop(ctx context.Context, name string, note inherited) error 
 		return outside(err)
 	}
 	isLink := have.Mode()&fs.ModeSymlink != 0
-	if isLink != (note.Mode == modeLink) || !isLink && !have.IsDir() && !have.Mode().IsRegular() {
+	if isLink != (note.Mode == settings.InheritLink) || !isLink && !have.IsDir() && !have.Mode().IsRegular() {
 		return nil // it was replaced
 	}
 	if isLink {

@@ -14,6 +14,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 // Home is where the files of sessions are: the state folder, as the steps need
@@ -43,8 +44,8 @@ type Kit struct {
 var _ session.Steps = Kit{}
 
 const (
-	// grace is the time between TERM and KILL.
-	grace = 5 * time.Second
+	// Grace is the time between TERM and KILL.
+	Grace = 5 * time.Second
 	// drainPatience is how long an orphan may go on to end by itself: git
 	// mostly finishes what it is at.
 	drainPatience = 2 * time.Second
@@ -104,14 +105,14 @@ func (k Kit) Prepare(ctx context.Context, h session.Handle, spec saga.Spec, a *s
 		return errors.Join(err, k.sweep(ctx, s, spec.Name))
 	}
 	return run.With(ctx, run.Inherit{
-		Env:   append(marks(s, spec.Name), EnvRun+"="+s.Run.ID, EnvAttempt+"="+strconv.Itoa(a.Number)),
-		Files: []*os.File{lock}, Log: log, Grace: grace, Point: k.Point,
+		Env:   append(Marks(s, spec.Name), settings.EnvRun+"="+s.Run.ID, settings.EnvAttempt+"="+strconv.Itoa(a.Number)),
+		Files: []*os.File{lock}, Log: log, Grace: Grace, Point: k.Point,
 	}), finish, nil
 }
 
-// marks is the environment by which what a step started is found again.
-func marks(s session.Session, step string) []string {
-	return []string{EnvSession + "=" + s.ID, EnvStep + "=" + step}
+// Marks is the environment by which what a step started is found again.
+func Marks(s session.Session, step string) []string {
+	return []string{settings.EnvSession + "=" + s.ID, settings.EnvStep + "=" + step}
 }
 
 // sweep ends whatever a step has started and that still runs: its attempt failed,
@@ -119,7 +120,7 @@ func marks(s session.Session, step string) []string {
 func (k Kit) sweep(ctx context.Context, s session.Session, step string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
 	defer cancel()
-	err := proc.Stop(ctx, grace, func() ([]proc.ID, error) { return proc.Carrying(marks(s, step)...) })
+	err := proc.Stop(ctx, Grace, func() ([]proc.ID, error) { return proc.Carrying(Marks(s, step)...) })
 	if err != nil {
 		return fmt.Errorf("end what the step left running: %w", err)
 	}
@@ -187,5 +188,5 @@ func (k Kit) drain(ctx context.Context, s session.Session, name string, patience
 	if proc.Await(ctx, patience, holders) == nil {
 		return nil
 	}
-	return proc.Stop(ctx, grace, holders)
+	return proc.Stop(ctx, Grace, holders)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ecluse/saga/session"
+	"ecluse/steps/settings"
 )
 
 // Nominal is a port that every session has. That of a slot is what it gets unless
@@ -25,18 +26,18 @@ func (n Nominal) Port(slot int) int { return n.base + slot*n.stride }
 // Nominals lists the ports of a configuration: those of native services, then what
 // the compose files in dir publish. With an error, which is about the compose files,
 // the native ones are there.
-func Nominals(ctx context.Context, cfg Config, dir string) ([]Nominal, error) {
+func Nominals(ctx context.Context, cfg settings.Config, dir string) ([]Nominal, error) {
 	var list []Nominal
 	stride := max(cfg.SlotStride, 1)
-	for _, s := range cfg.natives() {
-		if s.ported() {
-			list = append(list, Nominal{s.Name, true, s.hostBase(), stride})
+	for _, s := range cfg.Natives() {
+		if s.Ported() {
+			list = append(list, Nominal{s.Name, true, s.HostBase(), stride})
 		}
 		for i, extra := range s.ExtraPorts {
-			list = append(list, Nominal{s.extraName(i), true, extra.BasePort, stride})
+			list = append(list, Nominal{s.ExtraName(i), true, extra.BasePort, stride})
 		}
 	}
-	if cfg.Mode == ModeHost {
+	if cfg.Mode == settings.ModeHost {
 		return list, nil
 	}
 	s := session.Session{Worktree: dir, Root: filepath.Clean(dir), Mode: cfg.Mode}

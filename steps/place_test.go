@@ -14,6 +14,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
 	"ecluse/steps/docker/dockertest"
+	"ecluse/steps/settings"
 )
 
 // forward offers the engine of this machine at another address, as an engine
@@ -77,7 +78,7 @@ func listenAt(t *testing.T, address string) {
 // there, and is taken down there whatever the environment says by then.
 func TestElsewhere(t *testing.T) {
 	address, came := forward(t)
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services:
   here: {image: IMAGE, command: ["-serve=:80"], ports: ["127.0.0.2:24100:80"], volumes: ["data:/tmp"]}
   there: {image: IMAGE, command: ["-serve=:80"], ports: ["127.0.0.2:24200:80"]}
@@ -118,7 +119,7 @@ volumes: {data: }
 
 // TestHereAfterAll: a session that was made here is taken down here.
 func TestHereAfterAll(t *testing.T) {
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services: {a: {image: IMAGE, volumes: ["data:/tmp"]}}
 volumes: {data: }
 `})

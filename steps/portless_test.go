@@ -12,14 +12,15 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 )
 
 // workerOf makes a session with a native service that has no port.
-func workerOf(t *testing.T, s Service) *trialStep {
+func workerOf(t *testing.T, s settings.Service) *trialStep {
 	t.Helper()
-	r := newRig(t, func(c *Config) {
+	r := newRig(t, func(c *settings.Config) {
 		s.Name = "worker"
-		c.Services = []Service{s}
+		c.Services = []settings.Service{s}
 	})
 	r.s.Ports = map[string]int{}
 	r.addWorktree(t)
@@ -37,7 +38,7 @@ func workerOf(t *testing.T, s Service) *trialStep {
 // for a moment, and one that ends before has failed.
 func TestAWorkerIsUpWhenItGoesOn(t *testing.T) {
 	t.Parallel()
-	ts := workerOf(t, Service{Command: "echo at work; exec sleep 1000"})
+	ts := workerOf(t, settings.Service{Command: "echo at work; exec sleep 1000"})
 	begun := time.Now()
 	ok(t, ts.do(t))
 	if took := time.Since(begun); took < steady {
@@ -50,7 +51,7 @@ func TestAWorkerThatEndsHasFailed(t *testing.T) {
 	for name, command := range map[string]string{"at once": "", "soon": "sleep 0.2;"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ts := workerOf(t, Service{Command: command + "echo no queue; exit 3"})
+			ts := workerOf(t, settings.Service{Command: command + "echo no queue; exit 3"})
 			mustSay(t, ts.do(t), "service worker", "exit status 3", "no queue")
 			mustSay(t, ts.verify(t), "not running")
 		})
@@ -60,7 +61,7 @@ func TestAWorkerThatEndsHasFailed(t *testing.T) {
 // TestAWorkerMayListen: a port that it takes is nobody's business.
 func TestAWorkerMayListen(t *testing.T) {
 	t.Parallel()
-	ts := workerOf(t, Service{Command: serving(fmt.Sprint(freePort(t))), Ready: Ready{Log: "serving"}})
+	ts := workerOf(t, settings.Service{Command: serving(fmt.Sprint(freePort(t))), Ready: settings.Ready{Log: "serving"}})
 	ok(t, ts.do(t))
 	ok(t, ts.verify(t))
 }
@@ -91,11 +92,11 @@ func TestPortlessPorts(t *testing.T) {
 	if got := cfg.Warnings(); len(got) > 0 {
 		t.Errorf("warnings %q", got)
 	}
-	if diff := cmp.Diff([]string{"web", "inspected.inspect"}, cfg.nativeLeases()); diff != "" {
+	if diff := cmp.Diff([]string{"web", "inspected.inspect"}, cfg.NativeLeases()); diff != "" {
 		t.Error(diff)
 	}
 	host := cfg
-	host.Mode = ModeHost
+	host.Mode = settings.ModeHost
 	wants, err := Wants(t.Context(), host, 1)
 	ok(t, err)
 	var names []string
@@ -120,8 +121,8 @@ func TestPortlessPorts(t *testing.T) {
 			t.Errorf("%s is %q; want %q", name, vars[name], want)
 		}
 	}
-	if only, err := loadText(t, "mode = \"host\"\n[[services]]\nname = \"worker\"\ncommand = \"x\""); err != nil || len(only.nativeLeases()) > 0 {
-		t.Errorf("a worker alone: leases %v, %v", only.nativeLeases(), err)
+	if only, err := loadText(t, "mode = \"host\"\n[[services]]\nname = \"worker\"\ncommand = \"x\""); err != nil || len(only.NativeLeases()) > 0 {
+		t.Errorf("a worker alone: leases %v, %v", only.NativeLeases(), err)
 	}
 }
 
@@ -156,8 +157,8 @@ func TestPortlessConfigRefuses(t *testing.T) {
 // TestPortlessInDocker: a service that is only named runs, and publishes what the
 // compose file says, under the names that it would have without being named.
 func TestPortlessInDocker(t *testing.T) {
-	cfg := composeConfig(ModeHybrid)
-	cfg.Services = []Service{{Name: "worker", Run: runDocker}, {Name: "mailer", Run: runDocker}, {Name: "api", Run: runDocker, ExtraPorts: []ExtraPort{{BasePort: 9000, ContainerPort: 90}}}}
+	cfg := composeConfig(settings.ModeHybrid)
+	cfg.Services = []settings.Service{{Name: "worker", Run: settings.RunDocker}, {Name: "mailer", Run: settings.RunDocker}, {Name: "api", Run: settings.RunDocker, ExtraPorts: []settings.ExtraPort{{BasePort: 9000, ContainerPort: 90}}}}
 	models, err := modelsOf(t, cfg, map[string]string{
 		"compose.yaml": `services: {worker: {image: none}, mailer: {image: none, ports: ["1025:25", "8025"]}, api: {image: none, ports: ["8000:80"]}, web: {image: none}}`,
 	})
@@ -186,8 +187,8 @@ func TestComposePortless(t *testing.T) {
   mailer: {image: IMAGE, command: ["-serve=:25"], ports: ["BASE0:25"]}
   other: {image: IMAGE, command: ["-serve=:80"]}
 `})
-	r.Config.Mode = ModeHybrid
-	r.Config.Services = []Service{{Name: "worker", Run: runDocker}, {Name: "mailer", Run: runDocker}}
+	r.Config.Mode = settings.ModeHybrid
+	r.Config.Services = []settings.Service{{Name: "worker", Run: settings.RunDocker}, {Name: "mailer", Run: settings.RunDocker}}
 	list := r.composeSteps(t)
 	r.prepare(t)
 	if err := errors.Join(r.together(t, list)...); err != nil {

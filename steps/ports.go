@@ -11,6 +11,7 @@ import (
 	"ecluse/steps/docker"
 	"ecluse/steps/port"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 )
 
 // ports leases what the compose files of the worktree publish. The ports of the
@@ -27,7 +28,7 @@ var (
 const portsKind = "ports"
 
 func planPorts(p *planner) {
-	if p.cfg.Mode == ModeHost {
+	if p.cfg.Mode == settings.ModeHost {
 		return
 	}
 	p.add(saga.Spec{
@@ -101,9 +102,9 @@ func (p ports) Verify(ctx context.Context, _ *saga.Attempt) error {
 // not chosen to run has its leases, too: what refers to them is as in any session.
 func (p ports) published(ctx context.Context) ([]docker.Published, error) {
 	whole := *p.Target
-	whole.Config.Choice = Choice{}
+	whole.Config.Choice = settings.Choice{}
 	targets := []*Target{&whole}
-	if len(p.Config.Choice.names()) > 0 {
+	if len(p.Config.Choice.Names()) > 0 {
 		targets = append(targets, p.Target) // which may have more, of a profile that is not active
 	}
 	var list []docker.Published
@@ -124,7 +125,7 @@ func (p ports) Compensate(context.Context, *saga.Attempt) error { return nil }
 
 // unleased lists what the session must still lease. Ports that share a lease must
 // all be free, on this machine or on the one that a probe is given for.
-func unleased(ctx context.Context, c Config, list []docker.Published, s session.Session, taken map[int]string, probe *docker.Probe) []session.Want {
+func unleased(ctx context.Context, c settings.Config, list []docker.Published, s session.Session, taken map[int]string, probe *docker.Probe) []session.Want {
 	tcp, udp := port.Free, port.FreeUDP
 	if probe != nil {
 		tcp, udp = probe.Free, func(int) bool { return true } // nobody answers at UDP
@@ -151,13 +152,13 @@ func unleased(ctx context.Context, c Config, list []docker.Published, s session.
 	if probe != nil {
 		var all []int
 		for _, base := range bases {
-			all = append(all, c.candidates(base, s.Slot)...)
+			all = append(all, candidates(c, base, s.Slot)...)
 		}
 		probe.Look(ctx, all)
 	}
 	var wants []session.Want
 	for _, name := range names {
-		want := c.want(name, bases[name], s.Slot, taken, free[name]...)
+		want := want(c, name, bases[name], s.Slot, taken, free[name]...)
 		if probe != nil && want.Taken != "" {
 			want.Taken = "all that it may take are taken on " + probe.Host()
 		}
@@ -180,7 +181,7 @@ func apart(candidates []int, list []docker.Published) []int {
 }
 
 // candidates are the ports that a lease may take for a slot.
-func (c Config) candidates(base, slot int) []int {
+func candidates(c settings.Config, base, slot int) []int {
 	search := c.PortSearchRange
 	if c.StrictPort {
 		search = 0
@@ -190,10 +191,10 @@ func (c Config) candidates(base, slot int) []int {
 
 // want lists the ports that a lease may take for a slot, without those that are
 // taken on the machine.
-func (c Config) want(name string, base, slot int, taken map[int]string, free ...func(int) bool) session.Want {
+func want(c settings.Config, name string, base, slot int, taken map[int]string, free ...func(int) bool) session.Want {
 	want := session.Want{Name: name}
 	first := 0
-	for _, candidate := range c.candidates(base, slot) {
+	for _, candidate := range candidates(c, base, slot) {
 		_, published := taken[candidate]
 		if !published && !slices.ContainsFunc(free, func(is func(int) bool) bool { return !is(candidate) }) {
 			want.Candidates = append(want.Candidates, candidate)
@@ -221,10 +222,10 @@ func takenBy(number int, published map[int]string) string {
 // Wants lists the ports that a new session of a slot needs for the native services
 // of its configuration. Where Docker will be needed, the ports that it publishes
 // are not free; the error wraps [docker.ErrMissing] or [docker.ErrUnreachable].
-func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
+func Wants(ctx context.Context, cfg settings.Config, slot int) ([]session.Want, error) {
 	var taken, there map[int]string
 	var probe *docker.Probe
-	if cfg.Mode != ModeHost {
+	if cfg.Mode != settings.ModeHost {
 		at, err := here(ctx)
 		if err != nil {
 			return nil, err
@@ -237,13 +238,13 @@ func Wants(ctx context.Context, cfg Config, slot int) ([]session.Want, error) {
 			taken = nil // they are another machine's
 		}
 	}
-	wants := cfg.pinned(there, probe)
-	for _, s := range cfg.natives() {
-		if s.ported() {
-			wants = append(wants, cfg.want(s.Name, s.hostBase(), slot, taken, port.Free))
+	wants := pinned(cfg, there, probe)
+	for _, s := range cfg.Natives() {
+		if s.Ported() {
+			wants = append(wants, want(cfg, s.Name, s.HostBase(), slot, taken, port.Free))
 		}
 		for i, extra := range s.ExtraPorts {
-			wants = append(wants, cfg.want(s.extraName(i), extra.BasePort, slot, taken, port.Free))
+			wants = append(wants, want(cfg, s.ExtraName(i), extra.BasePort, slot, taken, port.Free))
 		}
 	}
 	return wants, nil

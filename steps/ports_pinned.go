@@ -7,14 +7,15 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
 	"ecluse/steps/port"
+	"ecluse/steps/settings"
 )
 
 // pinned are the wants of the ports that the user pinned. They come before all
 // others, and whatever they are for: what cannot be had is refused before anything
 // is made. Taken are the ports that Docker publishes, where the probe looks if there
 // is one, else on this machine; those of native services are always this one's.
-func (c Config) pinned(taken map[int]string, probe *docker.Probe) []session.Want {
-	natives := c.nativeLeases()
+func pinned(c settings.Config, taken map[int]string, probe *docker.Probe) []session.Want {
+	natives := c.NativeLeases()
 	var wants []session.Want
 	for _, name := range slices.Sorted(maps.Keys(c.Choice.Pins)) {
 		number := c.Choice.Pins[name]

@@ -24,13 +24,13 @@ func (Processes) Self(verb session.Verb) session.Owner {
 }
 
 // Signal sends sig to the owner's process, and to no other.
-func (Processes) Signal(o session.Owner, sig os.Signal) error { return idOf(o).Signal(sig) }
+func (Processes) Signal(o session.Owner, sig os.Signal) error { return OwnerID(o).Signal(sig) }
 
 // Suspended reports whether the owner's process is stopped.
-func (Processes) Suspended(o session.Owner) bool { return idOf(o).Suspended() }
+func (Processes) Suspended(o session.Owner) bool { return OwnerID(o).Suspended() }
 
-// idOf is the identity of an owner's process.
-func idOf(o session.Owner) proc.ID {
+// OwnerID is the identity of an owner's process.
+func OwnerID(o session.Owner) proc.ID {
 	return proc.ID{PID: o.PID, Start: o.Start, Boot: o.Boot, Namespace: o.Namespace}
 }
 

@@ -14,15 +14,16 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/dotenv"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 // envFiles are what a native program of a session gets on top, the later the
 // stronger.
-var envFiles = []string{".env", ".env.local", EnvFile}
+var envFiles = []string{".env", ".env.local", settings.EnvFile}
 
 // ProgramEnvironment is what a native program of the session sees: its variables,
 // then those of the files `.env`, `.env.local` and `.env.ecluse` of the worktree.
-func ProgramEnvironment(cfg Config, s session.Session) (map[string]string, error) {
+func ProgramEnvironment(cfg settings.Config, s session.Session) (map[string]string, error) {
 	vars, err := Environment(cfg, s)
 	if err != nil {
 		return nil, saga.Permanent(err)
@@ -58,18 +59,18 @@ func ProgramEnviron(ctx context.Context, s session.Session) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	within := os.Getenv(EnvSession) == s.ID
+	within := os.Getenv(settings.EnvSession) == s.ID
 	merged := map[string]string{}
 	for _, entry := range run.Environ(ctx, s.Worktree, list(vars)...) {
 		name, value, _ := strings.Cut(entry, "=")
 		switch name {
-		case EnvStep, EnvRun, EnvAttempt:
+		case settings.EnvStep, settings.EnvRun, settings.EnvAttempt:
 			if !within {
 				continue
 			}
 		}
 		merged[name] = value
 	}
-	merged[EnvSession] = s.ID
+	merged[settings.EnvSession] = s.ID
 	return slices.Sorted(slices.Values(list(merged))), nil
 }

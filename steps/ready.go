@@ -20,6 +20,7 @@ import (
 	"ecluse/steps/dotenv"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 const (
@@ -52,7 +53,7 @@ type probe []condition
 
 // probe collects the conditions of the service; without any it is its port that
 // must answer, and without a port it must have run for a moment.
-func (s service) probe(fact serviceFact, vars map[string]string) probe {
+func (s service) probe(fact ServiceFact, vars map[string]string) probe {
 	var p probe
 	ready, number := s.spec.Ready, s.Session().Ports[s.spec.Name]
 	if ready.HTTP != "" {
@@ -77,14 +78,14 @@ func (s service) probe(fact serviceFact, vars map[string]string) probe {
 // goesOn is what must hold of a service that has just been started, and of which nothing
 // else tells that it is up: its command runs only since its identity was saved.
 func (s service) goesOn(begun time.Time) probe {
-	if s.spec.Ready.waits() || s.Session().Ports[s.spec.Name] != 0 {
+	if waits(s.spec.Ready) || s.Session().Ports[s.spec.Name] != 0 {
 		return nil
 	}
 	return probe{lasts(func() (time.Duration, error) { return time.Since(begun), nil })}
 }
 
 // waits reports whether the service says itself when it is up.
-func (r Ready) waits() bool { return r.HTTP != "" || r.TCP || r.Log != "" || r.Command != "" }
+func waits(r settings.Ready) bool { return r.HTTP != "" || r.TCP || r.Log != "" || r.Command != "" }
 
 // lasts holds when something is older than a moment.
 func lasts(age func() (time.Duration, error)) condition {
@@ -101,12 +102,12 @@ func lasts(age func() (time.Duration, error)) condition {
 // else: a command that does not take its port is not ready because a stranger
 // does. Who listens need not be known: it may be another user's process, or a
 // container that the command has started.
-func (s service) owns(number int, fact serviceFact) error {
+func (s service) owns(number int, fact ServiceFact) error {
 	if slices.Contains(proc.Listening(proc.Tree(fact.ID)), number) {
 		return nil // as mostly, and cheap to see
 	}
 	listeners := proc.Listener(number)
-	strangers, err := proc.Strangers(listeners, s.family(fact), fact.ID, marks(s.Session(), s.step)...)
+	strangers, err := proc.Strangers(listeners, s.family(fact), fact.ID, Marks(s.Session(), s.step)...)
 	if err != nil || len(strangers) == 0 || len(strangers) < len(listeners) {
 		return err
 	}
@@ -185,7 +186,7 @@ func matches(re *regexp.Regexp, log io.Reader) (found bool, passed int64) {
 }
 
 // answersTCP holds when the service accepts connections at its port.
-func (s service) answersTCP(number int, fact serviceFact) condition {
+func (s service) answersTCP(number int, fact ServiceFact) condition {
 	return func(ctx context.Context) error {
 		var err error
 		for _, host := range []string{"127.0.0.1", "::1"} {
@@ -203,7 +204,7 @@ func (s service) answersTCP(number int, fact serviceFact) condition {
 // answersHTTP holds when a URL, or a path at the service's port, answers with a
 // status from 200 to 399. "Not found" would be what a server says of a path that it
 // does not know, or does not know yet.
-func (s service) answersHTTP(target string, fact serviceFact, vars map[string]string) condition {
+func (s service) answersHTTP(target string, fact ServiceFact, vars map[string]string) condition {
 	number := s.Session().Ports[s.spec.Name]
 	return func(ctx context.Context) error {
 		expanded, err := dotenv.ExpandAll(map[string]string{"url": target}, vars)
@@ -252,7 +253,7 @@ func isPortOf(u *url.URL, number int) bool {
 
 // says holds when a line that the service has written matches a pattern. What was
 // looked at is not read again.
-func says(pattern string, fact serviceFact) condition {
+func says(pattern string, fact ServiceFact) condition {
 	from := fact.Offset
 	return func(context.Context) error {
 		re, err := regexp.Compile(pattern)

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"ecluse/steps/settings"
 )
 
 func TestMatches(t *testing.T) {
@@ -42,7 +44,7 @@ func TestSays(t *testing.T) {
 		ok(t, file.Close())
 	}
 	write("ready\n")
-	holds := says("^ready$", serviceFact{Log: path, Offset: 6})
+	holds := says("^ready$", ServiceFact{Log: path, Offset: 6})
 	for _, text := range []string{"", "waiting\n", "not ready\nrea"} {
 		write(text)
 		if holds(t.Context()) == nil {
@@ -58,13 +60,13 @@ func TestSays(t *testing.T) {
 
 func TestHTTPStatuses(t *testing.T) {
 	r := newRig(t, nil)
-	s := service{Target: &Target{Handle: r, Config: r.cfg}, spec: Service{Name: "app"}}
+	s := service{Target: &Target{Handle: r, Config: r.cfg}, spec: settings.Service{Name: "app"}}
 	for status, want := range map[int]bool{200: true, 204: true, 302: true, 401: false, 404: false, 500: false, 503: false} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/nowhere")
 			w.WriteHeader(status)
 		}))
-		err := s.answersHTTP("${URL}/", serviceFact{}, map[string]string{"URL": server.URL})(t.Context())
+		err := s.answersHTTP("${URL}/", ServiceFact{}, map[string]string{"URL": server.URL})(t.Context())
 		if (err == nil) != want {
 			t.Errorf("%d: %v", status, err)
 		}

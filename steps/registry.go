@@ -5,6 +5,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/saga/session"
+	"ecluse/steps/settings"
 )
 
 // section is one place in the order in which a session is made: the kind of its
@@ -38,7 +39,7 @@ func registry() []section {
 // planner collects the steps of a plan, layer by layer: a step needs every step
 // of the layer before it.
 type planner struct {
-	cfg   Config
+	cfg   settings.Config
 	steps []saga.Spec
 	layer []string
 	// err is why there can be no plan.
@@ -59,7 +60,7 @@ func (p *planner) add(specs ...saga.Spec) {
 }
 
 // Plan makes the plan of a session of this configuration.
-func Plan(cfg Config) (saga.Plan, error) {
+func Plan(cfg settings.Config) (saga.Plan, error) {
 	p := &planner{cfg: cfg}
 	for _, s := range registry() {
 		s.plan(p)
@@ -75,7 +76,7 @@ func Plan(cfg Config) (saga.Plan, error) {
 type Target struct {
 	session.Handle
 	// Config is the configuration that the session was made from.
-	Config Config
+	Config settings.Config
 	// Dir is the session's private folder.
 	Dir string
 	// LogFile is where Do writes what its programs say.
@@ -96,8 +97,8 @@ func build(t *Target, spec saga.Spec) (saga.Step, error) {
 }
 
 // ConfigOf is the configuration that a session was made from.
-func ConfigOf(s session.Session) (Config, error) {
-	cfg, err := Decode(s.Settings)
+func ConfigOf(s session.Session) (settings.Config, error) {
+	cfg, err := settings.Decode(s.Settings)
 	if err != nil {
 		return cfg, fmt.Errorf("decode the configuration that session %s was made from: %w", s.Slug, err)
 	}

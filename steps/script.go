@@ -132,7 +132,7 @@ func place(dir string) string {
 func (s script) exec(ctx context.Context, command string, more ...string) error {
 	cfg := s.Config
 	if s.Early {
-		cfg = cfg.early()
+		cfg = cfg.Early()
 	}
 	vars, err := Environment(cfg, s.Session())
 	if err != nil {

@@ -12,13 +12,14 @@ import (
 	"ecluse/steps/port"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 )
 
 // service starts a native service and waits until it is ready. The service
 // belongs to no terminal and outlives ecluse.
 type service struct {
 	*Target
-	spec Service
+	spec settings.Service
 	step string
 }
 
@@ -33,9 +34,9 @@ const servicePrefix = "service:"
 // planServices adds the native services that have a command, side by side.
 func planServices(p *planner) {
 	var specs []saga.Spec
-	for _, s := range p.cfg.spawned() {
+	for _, s := range p.cfg.Spawned() {
 		specs = append(specs, saga.Spec{
-			Name: serviceStep(s.Name), Kind: "service", Cause: "service " + s.Name + " in .ecluse.toml",
+			Name: ServiceStep(s.Name), Kind: "service", Cause: "service " + s.Name + " in .ecluse.toml",
 			Does: "start " + s.Command + ", wait until it is ready", Reverts: "stop it and all that it started",
 			Policy: saga.Policy{
 				Timeout:           s.Ready.Timeout.Or(readyTimeout) + time.Minute,
@@ -46,28 +47,28 @@ func planServices(p *planner) {
 	p.add(specs...)
 }
 
-// serviceStep is the name of a service's step.
-func serviceStep(service string) string { return servicePrefix + service }
+// ServiceStep is the name of a service's step.
+func ServiceStep(service string) string { return servicePrefix + service }
 
-// serviceName is the service of a step.
-func serviceName(spec saga.Spec) string { return strings.TrimPrefix(spec.Name, servicePrefix) }
+// ServiceName is the service of a step.
+func ServiceName(spec saga.Spec) string { return strings.TrimPrefix(spec.Name, servicePrefix) }
 
 func newService(t *Target, spec saga.Spec) saga.Step {
-	name := serviceName(spec)
+	name := ServiceName(spec)
 	for _, s := range t.Config.Services {
 		if s.Name == name {
 			return service{t, s, spec.Name}
 		}
 	}
-	return service{t, Service{Name: name}, spec.Name}
+	return service{t, settings.Service{Name: name}, spec.Name}
 }
 
 // factProcess is the key of a [serviceFact].
 const factProcess = "process"
 
-// serviceFact is the identity of a service's process, on disk before the
+// ServiceFact is the identity of a service's process, on disk before the
 // service's command begins.
-type serviceFact struct {
+type ServiceFact struct {
 	proc.ID
 	// Place is the folder that it was started in.
 	Place string `json:"place,omitempty"`
@@ -87,7 +88,7 @@ func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	var fact serviceFact
+	var fact ServiceFact
 	if _, err := a.Load(factProcess, &fact); err != nil {
 		return err
 	}
@@ -110,29 +111,29 @@ func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 }
 
 // start starts the command; its identity is saved before the command begins.
-func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]string) (serviceFact, <-chan error, error) {
+func (s service) start(ctx context.Context, a *saga.Attempt, vars map[string]string) (ServiceFact, <-chan error, error) {
 	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return serviceFact{}, nil, fmt.Errorf("open the log of service %s: %w", s.spec.Name, err)
+		return ServiceFact{}, nil, fmt.Errorf("open the log of service %s: %w", s.spec.Name, err)
 	}
 	defer log.Close()
 	size, err := log.Seek(0, 2)
 	if err != nil {
-		return serviceFact{}, nil, fmt.Errorf("measure the log of service %s: %w", s.spec.Name, err)
+		return ServiceFact{}, nil, fmt.Errorf("measure the log of service %s: %w", s.spec.Name, err)
 	}
 	// The mark comes last: a file of variables must not change it.
 	env := append(run.Environ(ctx, s.Session().Worktree, list(vars)...), run.From(ctx).Env...)
 	begun, err := s.manager().start(ctx, log, env)
 	if err != nil {
-		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
+		return ServiceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
-	fact := serviceFact{ID: begun.id, Place: place(s.Session().Worktree), Log: s.LogFile, Offset: size, Server: begun.server}
+	fact := ServiceFact{ID: begun.id, Place: place(s.Session().Worktree), Log: s.LogFile, Offset: size, Server: begun.server}
 	if err := a.Save(factProcess, fact); err != nil {
 		begun.abort()
-		return serviceFact{}, nil, err
+		return ServiceFact{}, nil, err
 	}
 	if err := begun.run(); err != nil {
-		return serviceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
+		return ServiceFact{}, nil, fmt.Errorf("start service %s: %w", s.spec.Name, err)
 	}
 	return fact, begun.ended(ctx), nil
 }
@@ -151,7 +152,7 @@ func (s service) environ() (map[string]string, error) {
 func (s service) portsFree() error {
 	names := []string{s.spec.Name}
 	for i := range s.spec.ExtraPorts {
-		names = append(names, s.spec.extraName(i))
+		names = append(names, s.spec.ExtraName(i))
 	}
 	for _, name := range names {
 		number, leased := s.Session().Ports[name]
@@ -170,7 +171,7 @@ func (s service) portsFree() error {
 
 // Verify looks whether the service runs and answers.
 func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
-	var fact serviceFact
+	var fact ServiceFact
 	known, err := a.Load(factProcess, &fact)
 	if err != nil {
 		return err
@@ -202,7 +203,7 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 // Compensate stops the service and everything that it started, or what the user has
 // put in its place.
 func (s service) Compensate(ctx context.Context, a *saga.Attempt) error {
-	var fact serviceFact
+	var fact ServiceFact
 	known, err := a.Load(factProcess, &fact)
 	if err != nil {
 		return err
@@ -210,16 +211,16 @@ func (s service) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if err := s.stop(ctx, fact); err != nil || !known {
 		return err
 	}
-	own, found, err := occupant(s.Session(), s.Session().Ports[s.spec.Name], proc.ID{})
+	own, found, err := Occupant(s.Session(), s.Session().Ports[s.spec.Name], proc.ID{})
 	if err != nil || !found {
 		return err
 	}
-	return s.stop(ctx, serviceFact{ID: own, Adopted: true})
+	return s.stop(ctx, ServiceFact{ID: own, Adopted: true})
 }
 
 // stop ends the processes that are the service's, and what they ran in.
-func (s service) stop(ctx context.Context, fact serviceFact) error {
-	err := proc.Stop(ctx, grace, s.family(fact))
+func (s service) stop(ctx context.Context, fact ServiceFact) error {
+	err := proc.Stop(ctx, Grace, s.family(fact))
 	if err == nil {
 		err = s.manager().clear(ctx)
 	}
@@ -235,8 +236,8 @@ func (s service) stop(ctx context.Context, fact serviceFact) error {
 // first process. They are proven: the log is in a private folder and of this step
 // alone, only what the step starts gets it as its output, and who follows it has it
 // open in another way.
-func (s service) family(fact serviceFact) func() ([]proc.ID, error) {
-	find := proc.Family(fact.ID, marks(s.Session(), s.step)...)
+func (s service) family(fact ServiceFact) func() ([]proc.ID, error) {
+	find := proc.Family(fact.ID, Marks(s.Session(), s.step)...)
 	if fact.Log == "" {
 		return find
 	}
@@ -248,7 +249,7 @@ func (s service) family(fact serviceFact) func() ([]proc.ID, error) {
 }
 
 // await waits until the service is ready, or says why it is not.
-func (s service) await(ctx context.Context, fact serviceFact, vars map[string]string, exited <-chan error) error {
+func (s service) await(ctx context.Context, fact ServiceFact, vars map[string]string, exited <-chan error) error {
 	limit := s.spec.Ready.Timeout.Or(readyTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
 	defer cancel()
@@ -269,7 +270,7 @@ func (s service) await(ctx context.Context, fact serviceFact, vars map[string]st
 
 // listensElsewhere tells of the most common mistake: a command that does not
 // take the port that it is given.
-func (s service) listensElsewhere(fact serviceFact) string {
+func (s service) listensElsewhere(fact ServiceFact) string {
 	family, err := s.family(fact)()
 	if err != nil {
 		return "" // it only explains
@@ -286,7 +287,7 @@ func (s service) listensElsewhere(fact serviceFact) string {
 	for _, number := range have {
 		if !leased[number] {
 			return fmt.Sprintf("it listens on port %d, not on %d: its command must take the port from $PORT or ${ECLUSE_%s_PORT}",
-				number, want, envKey(s.spec.Name))
+				number, want, settings.EnvKey(s.spec.Name))
 		}
 	}
 	return ""

@@ -7,22 +7,23 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 )
 
 // adoptable is the process that the user has put in the place of the service: the
 // recorded one is gone, and one of the session's answers at the port that was leased
 // for it. One that ecluse itself has started and that has outlived the first is none:
 // it is half of a service.
-func (s service) adoptable(fact serviceFact) (proc.ID, bool, error) {
+func (s service) adoptable(fact ServiceFact) (proc.ID, bool, error) {
 	if s.Options().Anew || fact.Alive() {
 		return proc.ID{}, false, nil
 	}
-	return occupant(s.Session(), s.Session().Ports[s.spec.Name], fact.ID)
+	return Occupant(s.Session(), s.Session().Ports[s.spec.Name], fact.ID)
 }
 
-// occupant is the process of the session that listens at a port, if only those listen
+// Occupant is the process of the session that listens at a port, if only those listen
 // there; before is who the session itself had started for that.
-func occupant(s session.Session, number int, before proc.ID) (proc.ID, bool, error) {
+func Occupant(s session.Session, number int, before proc.ID) (proc.ID, bool, error) {
 	if number == 0 || len(proc.Listener(number)) == 0 {
 		return proc.ID{}, false, nil // as mostly, and cheap to see
 	}
@@ -30,7 +31,7 @@ func occupant(s session.Session, number int, before proc.ID) (proc.ID, bool, err
 	if err != nil {
 		return proc.ID{}, false, err
 	}
-	own := insider(s)
+	own := Insider(s)
 	listeners := snap.Listeners(number)
 	for _, id := range listeners {
 		if !own(id) || before.PID != 0 && snap.Led(id, before) {
@@ -43,9 +44,9 @@ func occupant(s session.Session, number int, before proc.ID) (proc.ID, bool, err
 	return snap.Job(listeners[0], own), true, nil
 }
 
-// insider makes a test for processes that are the session's by where they are, in its
+// Insider makes a test for processes that are the session's by where they are, in its
 // worktree, or by what they were started with, its mark.
-func insider(s session.Session) func(proc.ID) bool {
+func Insider(s session.Session) func(proc.ID) bool {
 	worktree, err := filepath.EvalSymlinks(s.Worktree)
 	if err != nil {
 		worktree = s.Worktree
@@ -54,7 +55,7 @@ func insider(s session.Session) func(proc.ID) bool {
 		if dir, known := proc.Cwd(id.PID); known && inside(worktree, dir) {
 			return true
 		}
-		mark, _ := proc.Variable(id.PID, EnvSession)
+		mark, _ := proc.Variable(id.PID, settings.EnvSession)
 		return mark == s.ID && s.ID != ""
 	}
 }
@@ -68,7 +69,7 @@ func inside(dir, path string) bool {
 // adopt makes a process that the user has started the session's own, and waits until it
 // is ready. From here on it is stopped like any other.
 func (s service) adopt(ctx context.Context, a *saga.Attempt, id proc.ID, vars map[string]string) error {
-	fact := serviceFact{ID: id, Place: place(s.Session().Worktree), Adopted: true}
+	fact := ServiceFact{ID: id, Place: place(s.Session().Worktree), Adopted: true}
 	if err := a.Save(factProcess, fact); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 	"ecluse/steps/tmux"
 )
 
@@ -18,7 +19,7 @@ type manager interface {
 	// start makes a process that waits, see [started]; its output goes to the log.
 	start(ctx context.Context, log *os.File, env []string) (started, error)
 	// whole fails if something is missing that the process runs in.
-	whole(ctx context.Context, fact serviceFact) error
+	whole(ctx context.Context, fact ServiceFact) error
 	// clear takes away what is left of a service whose processes are gone.
 	clear(ctx context.Context) error
 	// settle waits until what a process said before its end is in the log.
@@ -38,7 +39,7 @@ type started struct {
 
 // manager is that of the service.
 func (s service) manager() manager {
-	if s.Config.manager() == ManagerTmux {
+	if s.Config.Manager() == settings.ManagerTmux {
 		return inTmux{s, s.serverOf()}
 	}
 	return detached{s}
@@ -46,8 +47,8 @@ func (s service) manager() manager {
 
 // CheckManager looks whether the programs are there that the process manager needs. The
 // error wraps [tmux.ErrMissing] or [tmux.ErrOld].
-func CheckManager(ctx context.Context, c Config) error {
-	if c.manager() != ManagerTmux || len(c.spawned()) == 0 {
+func CheckManager(ctx context.Context, c settings.Config) error {
+	if c.Manager() != settings.ManagerTmux || len(c.Spawned()) == 0 {
 		return nil
 	}
 	return tmux.Check(ctx)
@@ -64,7 +65,7 @@ func (d detached) start(ctx context.Context, log *os.File, env []string) (starte
 	return started{id: p.ID, run: p.Go, abort: p.Abort, ended: func(context.Context) <-chan error { return endOf(p) }}, nil
 }
 
-func (detached) whole(context.Context, serviceFact) error { return nil }
+func (detached) whole(context.Context, ServiceFact) error { return nil }
 func (detached) clear(context.Context) error              { return nil }
 func (detached) settle(context.Context, string)           {}
 
@@ -77,7 +78,7 @@ type inTmux struct {
 func (t inTmux) start(ctx context.Context, log *os.File, env []string) (started, error) {
 	p, err := t.server.Open(ctx, tmux.Spec{
 		Window: t.spec.Name, Dir: t.Session().Worktree, Command: t.spec.Command, Env: env,
-		Mark: marks(t.Session(), t.step), Log: log.Name(),
+		Mark: Marks(t.Session(), t.step), Log: log.Name(),
 	})
 	if err != nil {
 		return started{}, err
@@ -104,7 +105,7 @@ func (t inTmux) endOf(ctx context.Context, server, id proc.ID) <-chan error {
 	return ended
 }
 
-func (t inTmux) whole(_ context.Context, fact serviceFact) error {
+func (t inTmux) whole(_ context.Context, fact ServiceFact) error {
 	if !fact.Adopted && !fact.Server.Alive() {
 		return errors.New("the tmux that it was started in is gone")
 	}
@@ -123,7 +124,7 @@ func (t inTmux) clear(ctx context.Context) error {
 func (inTmux) settle(ctx context.Context, log string) { tmux.Settle(ctx, log) }
 
 // lastWords is the end of what a service has said since it was started.
-func (s service) lastWords(ctx context.Context, fact serviceFact) string {
+func (s service) lastWords(ctx context.Context, fact ServiceFact) string {
 	if fact.Log == "" {
 		return ""
 	}

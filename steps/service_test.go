@@ -19,6 +19,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/config"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 )
 
 // serveEnv makes the test binary a server at the port that it names, and serveDelay
@@ -63,7 +64,7 @@ func stepOf(t *testing.T, r *rig, name string) *trialStep {
 func (ts *trialStep) build(t *testing.T) {
 	t.Helper()
 	var err error
-	if ts.s.Settings, err = Settings(ts.cfg); err != nil {
+	if ts.s.Settings, err = settings.Encode(ts.cfg); err != nil {
 		t.Fatal(err)
 	}
 	if ts.step, err = ts.kit.Build(ts, ts.spec); err != nil {
@@ -72,11 +73,11 @@ func (ts *trialStep) build(t *testing.T) {
 }
 
 // serviceOf makes a session with a worktree and a service at a free port.
-func serviceOf(t *testing.T, s Service) *trialStep {
+func serviceOf(t *testing.T, s settings.Service) *trialStep {
 	t.Helper()
-	r := newRig(t, func(c *Config) {
+	r := newRig(t, func(c *settings.Config) {
 		s.Name, s.BasePort = "api", 33000
-		c.Services = []Service{s}
+		c.Services = []settings.Service{s}
 	})
 	r.s.Ports = map[string]int{"api": freePort(t)}
 	r.addWorktree(t)
@@ -123,9 +124,9 @@ func (ts *trialStep) verify(t *testing.T, resumed ...bool) error {
 }
 
 // process is the fact on record.
-func (ts *trialStep) process(t *testing.T) serviceFact {
+func (ts *trialStep) process(t *testing.T) ServiceFact {
 	t.Helper()
-	var fact serviceFact
+	var fact ServiceFact
 	if err := json.Unmarshal(ts.facts[factProcess], &fact); err != nil {
 		t.Fatal(err)
 	}
@@ -194,12 +195,12 @@ func listen(t *testing.T, number int) net.Listener {
 }
 
 func TestAServiceIsNotReadyWhenAStrangerAnswersAtItsPort(t *testing.T) {
-	for name, ready := range map[string]Ready{"tcp": {}, "http": {HTTP: "/"}, "url": {HTTP: "http://localhost:${PORT}/x"}} {
+	for name, ready := range map[string]settings.Ready{"tcp": {}, "http": {HTTP: "/"}, "url": {HTTP: "http://localhost:${PORT}/x"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ready.Timeout = within(1500 * time.Millisecond)
 			elsewhere := freePort(t)
-			ts := serviceOf(t, Service{Command: serving(strconv.Itoa(elsewhere)), Ready: ready})
+			ts := serviceOf(t, settings.Service{Command: serving(strconv.Itoa(elsewhere)), Ready: ready})
 			number := ts.s.Ports["api"]
 			ts.takeLater(t)
 			mustSay(t, ts.do(t), fmt.Sprintf("port %d is answered by pid %d", number, os.Getpid()), fmt.Sprintf("it listens on port %d, not on %d", elsewhere, number))
@@ -215,7 +216,7 @@ func TestAServiceMayListenInAHelper(t *testing.T) {
 		"helper":            "(" + serving("$PORT") + ") & exec sleep 1000",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ts := serviceOf(t, Service{Command: command, Ready: Ready{Timeout: within(20 * time.Second)}})
+			ts := serviceOf(t, settings.Service{Command: command, Ready: settings.Ready{Timeout: within(20 * time.Second)}})
 			ok(t, ts.do(t))
 			ok(t, ts.verify(t))
 			ok(t, ts.compensate(t))
@@ -228,12 +229,12 @@ func TestAServiceMayListenInAHelper(t *testing.T) {
 
 func TestAServiceThatRunsIsNotWholeWhenAStrangerHasItsPort(t *testing.T) {
 	t.Parallel()
-	ts := serviceOf(t, Service{Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}})
+	ts := serviceOf(t, settings.Service{Command: "echo up; exec sleep 1000", Ready: settings.Ready{Log: "^up$"}})
 	if err := ts.do(t); err != nil {
 		t.Fatal(err)
 	}
 	defer listen(t, ts.s.Ports["api"]).Close()
-	ts.cfg.Services[0].Ready = Ready{TCP: true}
+	ts.cfg.Services[0].Ready = settings.Ready{TCP: true}
 	ts.build(t)
 	mustSay(t, ts.verify(t), "is answered by pid")
 }
@@ -241,8 +242,8 @@ func TestAServiceThatRunsIsNotWholeWhenAStrangerHasItsPort(t *testing.T) {
 // A program that has written over its environment, and whose parents are gone, is
 // known by its log.
 func TestAServiceThatHidesIsStopped(t *testing.T) {
-	ts := serviceOf(t, Service{
-		Command: "env -i setsid sleep 1000 & echo up; exec sleep 1000", Ready: Ready{Log: "^up$"},
+	ts := serviceOf(t, settings.Service{
+		Command: "env -i setsid sleep 1000 & echo up; exec sleep 1000", Ready: settings.Ready{Log: "^up$"},
 	})
 	ok(t, ts.do(t))
 	fact := ts.process(t)
@@ -269,7 +270,7 @@ func TestAServiceThatEndsSaysWhyItDid(t *testing.T) {
 		"no shell": {"exec /does/not/exist", []string{"exit status 127", "/does/not/exist"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ts := serviceOf(t, Service{Command: test.command})
+			ts := serviceOf(t, settings.Service{Command: test.command})
 			mustSay(t, ts.do(t), test.want...)
 			mustSay(t, ts.verify(t), "not running")
 		})
@@ -279,19 +280,19 @@ func TestAServiceThatEndsSaysWhyItDid(t *testing.T) {
 func TestAServiceThatTakesNotItsPort(t *testing.T) {
 	t.Parallel()
 	elsewhere := freePort(t)
-	ts := serviceOf(t, Service{Command: serving(strconv.Itoa(elsewhere)), Ready: Ready{Timeout: within(2 * time.Second)}})
+	ts := serviceOf(t, settings.Service{Command: serving(strconv.Itoa(elsewhere)), Ready: settings.Ready{Timeout: within(2 * time.Second)}})
 	mustSay(t, ts.do(t), "not ready after 2s", fmt.Sprintf("port %d, not on %d", elsewhere, ts.s.Ports["api"]), "$PORT")
 }
 
 func TestAServiceThatIsNotReadyInTime(t *testing.T) {
-	for name, ready := range map[string]Ready{
+	for name, ready := range map[string]settings.Ready{
 		"tcp": {TCP: true}, "http": {HTTP: "/"}, "log": {Log: "never"}, "command": {Command: "false"},
 		"one of two": {Log: "up", Command: "false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ready.Timeout = within(300 * time.Millisecond)
-			ts := serviceOf(t, Service{Command: "echo up; exec sleep 1000", Ready: ready})
+			ts := serviceOf(t, settings.Service{Command: "echo up; exec sleep 1000", Ready: ready})
 			mustSay(t, ts.do(t), "not ready after 300ms", "its last words: up")
 			ok(t, ts.runs("service:api", 0)()) // a failed attempt leaves nothing
 		})
@@ -299,7 +300,7 @@ func TestAServiceThatIsNotReadyInTime(t *testing.T) {
 }
 
 func TestAServiceIsReady(t *testing.T) {
-	for name, ready := range map[string]Ready{
+	for name, ready := range map[string]settings.Ready{
 		"by default": {}, "tcp": {TCP: true}, "http": {HTTP: "/health"}, "url": {HTTP: "http://127.0.0.1:${PORT}/"},
 		"log": {Log: "^serving [0-9]+$"}, "command": {Command: `test "$ECLUSE_API_PORT" = "$PORT"`},
 		"all": {TCP: true, HTTP: "/", Log: "serving", Command: "true"},
@@ -307,7 +308,7 @@ func TestAServiceIsReady(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ready.Timeout = within(30 * time.Second)
-			ts := serviceOf(t, Service{Command: serving("$PORT"), Ready: ready})
+			ts := serviceOf(t, settings.Service{Command: serving("$PORT"), Ready: ready})
 			ok(t, ts.do(t))
 			ok(t, ts.verify(t))
 			ok(t, ts.runs("service:api", 1)())
@@ -316,7 +317,7 @@ func TestAServiceIsReady(t *testing.T) {
 }
 
 func TestAServiceWasKilled(t *testing.T) {
-	ts := serviceOf(t, Service{Command: "sleep 1000 & echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}})
+	ts := serviceOf(t, settings.Service{Command: "sleep 1000 & echo up; exec sleep 1000", Ready: settings.Ready{Log: "^up$"}})
 	ok(t, ts.do(t))
 	before := ts.process(t)
 	ok(t, before.Signal(syscall.SIGKILL))
@@ -342,9 +343,9 @@ func (ts *trialStep) progress() saga.Progress {
 }
 
 func TestAllThatAServiceStartedIsStopped(t *testing.T) {
-	ts := serviceOf(t, Service{
+	ts := serviceOf(t, settings.Service{
 		Command: `(setsid sleep 1000 &); sh -c 'trap "" TERM; setsid sleep 1000 & sleep 1000' & setsid sh -c 'sleep 1000; :' & echo up; exec sleep 1000`,
-		Ready:   Ready{Log: "^up$"},
+		Ready:   settings.Ready{Log: "^up$"},
 	})
 	ok(t, ts.do(t))
 	for deadline := time.Now().Add(10 * time.Second); ts.runs("service:api", 7)() != nil; time.Sleep(time.Millisecond) {
@@ -358,18 +359,18 @@ func TestAllThatAServiceStartedIsStopped(t *testing.T) {
 }
 
 func TestWhatAServiceSees(t *testing.T) {
-	ts := serviceOf(t, Service{
+	ts := serviceOf(t, settings.Service{
 		Command: `echo "$A $B $C $D $ECLUSE_SLUG $ECLUSE_SESSION_ID $ECLUSE_STEP $PORT [$GIT_DIR] $(pwd) $PWD"; exec sleep 1000`,
-		Ready:   Ready{Log: `^\S+ `},
+		Ready:   settings.Ready{Log: `^\S+ `},
 	})
 	t.Setenv("GIT_DIR", "/hook")
 	t.Setenv("D", "machine")
 	ts.cfg.Env = map[string]string{"A": "table"}
 	ts.build(t)
 	for name, text := range map[string]string{
-		".env":       "A=env\nB=env\nC=env\nECLUSE_SESSION_ID=wrong\nPORT=1\n",
-		".env.local": "B=local\nC=local\n",
-		EnvFile:      fmt.Sprintf("C=ecluse\nPORT=%d\n", ts.s.Ports["api"]),
+		".env":           "A=env\nB=env\nC=env\nECLUSE_SESSION_ID=wrong\nPORT=1\n",
+		".env.local":     "B=local\nC=local\n",
+		settings.EnvFile: fmt.Sprintf("C=ecluse\nPORT=%d\n", ts.s.Ports["api"]),
 	} {
 		ts.put(t, filepath.Join(ts.s.Worktree, name), text)
 	}
@@ -383,7 +384,7 @@ func TestWhatAServiceSees(t *testing.T) {
 }
 
 func TestAPortThatIsTakenIsNoPlaceToStart(t *testing.T) {
-	ts := serviceOf(t, Service{Command: serving("$PORT"), Ready: Ready{TCP: true}})
+	ts := serviceOf(t, settings.Service{Command: serving("$PORT"), Ready: settings.Ready{TCP: true}})
 	defer listen(t, ts.s.Ports["api"]).Close()
 	err := ts.do(t)
 	mustSay(t, err, fmt.Sprintf("pid %d", os.Getpid()))

@@ -15,13 +15,14 @@ import (
 	"ecluse/saga/sagatest"
 	"ecluse/saga/session"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 	"ecluse/steps/tmux"
 )
 
 // tmuxFixtures are those of the server, and of a service in it.
 var tmuxFixtures = []sagatest.Fixture{
 	{Name: "tmux", New: func(t *testing.T) sagatest.Trial {
-		r := newTmuxRig(t, Service{Command: "true"})
+		r := newTmuxRig(t, settings.Service{Command: "true"})
 		trial := r.trial(t, tmuxKind, r.tmuxRuns(true), r.tmuxRuns(false))
 		trial.Damage = map[string]func() error{"killed": func() error {
 			id, err := r.server().Process(t.Context())
@@ -30,12 +31,12 @@ var tmuxFixtures = []sagatest.Fixture{
 		return trial
 	}},
 	{Name: "service in tmux", New: func(t *testing.T) sagatest.Trial {
-		r := newTmuxRig(t, Service{Command: "echo up; exec sleep 1000", Ready: Ready{Log: "^up$"}})
+		r := newTmuxRig(t, settings.Service{Command: "echo up; exec sleep 1000", Ready: settings.Ready{Log: "^up$"}})
 		r.startTmux(t)
 		trial := r.trial(t, "service:api", r.runs("service:api", 1), r.runs("service:api", 0))
 		trial.Damage = map[string]func() error{"window gone": func() error {
 			// One that is about to end carries nothing any more, and is not dead yet.
-			ids, err := proc.Carrying(marks(r.s, "service:api")...)
+			ids, err := proc.Carrying(Marks(r.s, "service:api")...)
 			err = errors.Join(err, r.server().Close(t.Context(), "api"))
 			for _, id := range ids {
 				err = errors.Join(err, id.AwaitEnd(t.Context()))
@@ -47,11 +48,11 @@ var tmuxFixtures = []sagatest.Fixture{
 }
 
 // newTmuxRig makes a session with a worktree and one service, in tmux.
-func newTmuxRig(t *testing.T, s Service) *rig {
+func newTmuxRig(t *testing.T, s settings.Service) *rig {
 	t.Helper()
-	r := newRig(t, func(c *Config) {
+	r := newRig(t, func(c *settings.Config) {
 		s.Name, s.BasePort = "api", 33000
-		c.Services, c.ProcessManager = []Service{s}, ManagerTmux
+		c.Services, c.ProcessManager = []settings.Service{s}, settings.ManagerTmux
 	})
 	r.s.Ports = map[string]int{"api": freePort(t)}
 	r.addWorktree(t)
@@ -66,7 +67,7 @@ func (r *rig) server() tmux.Server {
 // tmuxRuns looks for the server, or for anything that is left of it.
 func (r *rig) tmuxRuns(want bool) func() error {
 	return func() error {
-		ids, err := proc.Carrying(marks(r.s, tmuxKind)...)
+		ids, err := proc.Carrying(Marks(r.s, tmuxKind)...)
 		_, missing := os.Stat(r.server().Socket())
 		if err == nil && (want != (len(ids) > 0) || want != (missing == nil)) {
 			err = fmt.Errorf("tmux is %d processes, and its socket is there: %t", len(ids), missing == nil)
@@ -88,7 +89,7 @@ func (r *rig) startTmux(t *testing.T) *trialStep {
 }
 
 // tmuxServiceOf is [serviceOf] in a tmux that runs.
-func tmuxServiceOf(t *testing.T, s Service) *trialStep {
+func tmuxServiceOf(t *testing.T, s settings.Service) *trialStep {
 	t.Helper()
 	r := newTmuxRig(t, s)
 	r.startTmux(t)
@@ -109,7 +110,7 @@ func TestAServiceInTmuxThatEndsSaysWhyItDid(t *testing.T) {
 		"signal": {"kill -9 $$", []string{"SIGKILL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ts := tmuxServiceOf(t, Service{Command: test.command})
+			ts := tmuxServiceOf(t, settings.Service{Command: test.command})
 			mustSay(t, ts.do(t), test.want...)
 			mustSay(t, ts.verify(t), "not running")
 		})
@@ -117,9 +118,9 @@ func TestAServiceInTmuxThatEndsSaysWhyItDid(t *testing.T) {
 }
 
 func TestWhatAServiceInTmuxSees(t *testing.T) {
-	ts := tmuxServiceOf(t, Service{
+	ts := tmuxServiceOf(t, settings.Service{
 		Command: `echo "$A $B $ECLUSE_SESSION_ID $ECLUSE_STEP $PORT [$STALE] $(pwd)"; test -t 1 && test -n "$TMUX" && echo "$LONG" | wc -c; exec sleep 1000`,
-		Ready:   Ready{Log: `^\d+\d\d\d$`},
+		Ready:   settings.Ready{Log: `^\d+\d\d\d$`},
 	})
 	long := strings.Repeat("it's \"$HOME\" \\ \n", 7_000)
 	ts.cfg.Env = map[string]string{"A": "table", "B": `'"$x`, "LONG": strings.ReplaceAll(long, "$", "$$")}
@@ -146,9 +147,9 @@ func TestWhatAServiceInTmuxSees(t *testing.T) {
 
 // Everything that a service in tmux has started goes with it, however it hides.
 func TestAllThatAServiceInTmuxStartedIsStopped(t *testing.T) {
-	ts := tmuxServiceOf(t, Service{
+	ts := tmuxServiceOf(t, settings.Service{
 		Command: `(setsid sleep 1000 &); sh -c 'trap "" TERM HUP; sleep 1000' & echo up; exec sleep 1000`,
-		Ready:   Ready{Log: "^up$"},
+		Ready:   settings.Ready{Log: "^up$"},
 	})
 	ok(t, ts.do(t))
 	ok(t, ts.verify(t))
@@ -158,7 +159,7 @@ func TestAllThatAServiceInTmuxStartedIsStopped(t *testing.T) {
 }
 
 func TestAServiceWhoseTmuxWasKilled(t *testing.T) {
-	r := newTmuxRig(t, Service{Command: "trap '' HUP; " + serving("$PORT")})
+	r := newTmuxRig(t, settings.Service{Command: "trap '' HUP; " + serving("$PORT")})
 	server := r.startTmux(t)
 	ts := stepOf(t, r, "service:api")
 	ok(t, ts.do(t))
@@ -184,7 +185,7 @@ func TestAServiceWhoseTmuxWasKilled(t *testing.T) {
 
 // What the user does with respawn-pane is a restart by hand.
 func TestAServiceThatWasRespawnedIsAdopted(t *testing.T) {
-	ts := tmuxServiceOf(t, Service{Command: serving("$PORT")})
+	ts := tmuxServiceOf(t, settings.Service{Command: serving("$PORT")})
 	ok(t, ts.do(t))
 	before := ts.process(t)
 	attach := ts.server().Attach()
@@ -208,10 +209,10 @@ func TestAServiceThatWasRespawnedIsAdopted(t *testing.T) {
 
 // A process that waits at its gate, and whose owner is no more, is in nobody's way.
 func TestAWindowWhoseOwnerDied(t *testing.T) {
-	ts := tmuxServiceOf(t, Service{Command: serving("$PORT")})
+	ts := tmuxServiceOf(t, settings.Service{Command: serving("$PORT")})
 	log := filepath.Join(ts.s.Root, "l%o#{g} '")
 	p, err := ts.server().Open(t.Context(), tmux.Spec{
-		Window: "api", Dir: ts.s.Worktree, Command: "sleep 1000", Mark: marks(ts.s, "service:api"), Log: log,
+		Window: "api", Dir: ts.s.Worktree, Command: "sleep 1000", Mark: Marks(ts.s, "service:api"), Log: log,
 	})
 	ok(t, err)
 	ok(t, ts.runs("service:api", 1)())

@@ -11,6 +11,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
+	"ecluse/steps/settings"
 	"ecluse/steps/tmux"
 )
 
@@ -27,7 +28,7 @@ var (
 const tmuxKind = "tmux"
 
 func planTmux(p *planner) {
-	if p.cfg.manager() != ManagerTmux || len(p.cfg.spawned()) == 0 {
+	if p.cfg.Manager() != settings.ManagerTmux || len(p.cfg.Spawned()) == 0 {
 		return
 	}
 	p.add(saga.Spec{
@@ -89,8 +90,8 @@ func (t tmuxServer) Compensate(ctx context.Context, _ *saga.Attempt) error { ret
 // end ends whatever carries the step's mark: the server, and what runs in windows that
 // are no service's. It needs no tmux for that, which may not be there any more.
 func (t tmuxServer) end(ctx context.Context) error {
-	find := func() ([]proc.ID, error) { return proc.Carrying(marks(t.Session(), tmuxKind)...) }
-	if err := proc.Stop(ctx, grace, find); err != nil {
+	find := func() ([]proc.ID, error) { return proc.Carrying(Marks(t.Session(), tmuxKind)...) }
+	if err := proc.Stop(ctx, Grace, find); err != nil {
 		return fmt.Errorf("end tmux: %w", err)
 	}
 	return t.serverOf().Remove()

@@ -39,7 +39,7 @@ type volumesFact struct {
 const volumesFactKey = "volumes"
 
 func planVolumes(p *planner) {
-	if !p.cfg.containers() {
+	if !p.cfg.Containers() {
 		return
 	}
 	p.add(saga.Spec{
@@ -69,7 +69,7 @@ func (v volumes) Do(ctx context.Context, a *saga.Attempt) error {
 		return err
 	}
 	s := v.Session()
-	fact = volumesFact{Projects: v.Config.projects(s), Run: s.Run.ID}
+	fact = volumesFact{Projects: projects(v.Config, s), Run: s.Run.ID}
 	if fact.Prior, err = engine.Volumes(ctx, docker.Volumes{Projects: fact.Projects}); err != nil {
 		return err
 	}

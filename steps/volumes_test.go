@@ -9,6 +9,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/docker"
 	"ecluse/steps/docker/dockertest"
+	"ecluse/steps/settings"
 )
 
 // data are the volumes of the session's projects.
@@ -18,7 +19,7 @@ func (r *composeRig) data(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, err := engine.Volumes(t.Context(), docker.Volumes{Projects: r.Config.projects(r.s)})
+	names, err := engine.Volumes(t.Context(), docker.Volumes{Projects: projects(r.Config, r.s)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func (r *composeRig) next(verb session.Verb, run string) {
 // one of the name, outlive an up of it that is taken back, and go with its down.
 func TestKeptVolumes(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services: {a: {image: IMAGE, volumes: ["data:/tmp", "/scratch"]}}
 volumes: {data: }
 `})
@@ -72,7 +73,7 @@ volumes: {data: }
 // containers, which are gone, and its compose file.
 func TestVolumesAlone(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services: {a: {image: IMAGE, volumes: ["data:/tmp", "more:/more"]}}
 volumes: {data: , more: }
 `})
@@ -114,7 +115,7 @@ volumes: {data: , more: }
 // which data of its name it does not.
 func TestVolumesOfEarlierSessions(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{"compose.yaml": `
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{"compose.yaml": `
 services: {a: {image: IMAGE, volumes: ["data:/tmp"]}}
 volumes: {data: }
 `})

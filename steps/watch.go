@@ -32,7 +32,7 @@ func Watch(ctx context.Context, now <-chan struct{}, s session.Session, out io.W
 		if spec.Kind != composeStep {
 			continue
 		}
-		var fact composeFact
+		var fact ComposeFact
 		if err := json.Unmarshal(s.Progress.Steps[i].Facts[composeFactKey], &fact); err != nil {
 			return fmt.Errorf("read what step %s of session %s has noted: %w", spec.Name, s.Slug, err)
 		}
@@ -41,7 +41,7 @@ func Watch(ctx context.Context, now <-chan struct{}, s session.Session, out io.W
 			return err
 		}
 		if len(names) > 0 {
-			step := compose{t, cfg.groupOf(spec.Name)}
+			step := compose{t, groupOf(cfg, spec.Name)}
 			watchers = append(watchers, func(ctx context.Context) error { return step.watch(ctx, spec.Name, fact, out) })
 		}
 	}
@@ -52,7 +52,7 @@ func Watch(ctx context.Context, now <-chan struct{}, s session.Session, out io.W
 }
 
 // watch is the watcher of one project.
-func (c compose) watch(ctx context.Context, step string, fact composeFact, out io.Writer) error {
+func (c compose) watch(ctx context.Context, step string, fact ComposeFact, out io.Writer) error {
 	made, err := c.rewrite(ctx, fact, step) // for the variables that secrets are taken from
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (c compose) watch(ctx context.Context, step string, fact composeFact, out i
 	if err := c.unwatch(ctx, step); err != nil {
 		return err
 	}
-	ctx = run.With(ctx, run.Inherit{Env: marks(c.Session(), step), Grace: grace})
+	ctx = run.With(ctx, run.Inherit{Env: Marks(c.Session(), step), Grace: Grace})
 	engine, err := docker.OpenAt(ctx, fact.Place)
 	if err != nil {
 		return err

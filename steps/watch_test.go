@@ -15,13 +15,14 @@ import (
 	"ecluse/steps/docker"
 	"ecluse/steps/docker/dockertest"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 )
 
 // TestWatcherGoesFirst: who watches the services is gone before they are. It would
 // make them anew.
 func TestWatcherGoesFirst(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{
 		"compose.yaml": "services: {a: {image: IMAGE}}\n"})
 	if err := r.do(t); err != nil {
 		t.Fatal(err)
@@ -32,7 +33,7 @@ func TestWatcherGoesFirst(t *testing.T) {
 	// Asking Docker might take longer than the watcher is given.
 	script := fmt.Sprintf(`trap 'test -d /proc/%s && echo it runs >%s; exit' TERM; echo ready; while :; do sleep 0.1; done`, pid, seen)
 	watcher := exec.Command("sh", "-c", script)
-	watcher.Env = append(os.Environ(), marks(r.s, composeStep)...)
+	watcher.Env = append(os.Environ(), Marks(r.s, composeStep)...)
 	out, err := watcher.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestWatcherGoesFirst(t *testing.T) {
 	}
 	r.s.Run.Verb = session.VerbDown
 	r.compensate(t, false)
-	if ids, err := proc.Carrying(marks(r.s, composeStep)...); err != nil || len(ids) > 0 {
+	if ids, err := proc.Carrying(Marks(r.s, composeStep)...); err != nil || len(ids) > 0 {
 		t.Errorf("still running: %v, %v", ids, err)
 	}
 	if _, err := os.Stat(seen); err != nil {
@@ -61,7 +62,7 @@ func TestWatcherGoesFirst(t *testing.T) {
 // work.
 func TestWatcherOfBefore(t *testing.T) {
 	t.Parallel()
-	r := newComposeRig(t, composeConfig(ModeContainer), map[string]string{
+	r := newComposeRig(t, composeConfig(settings.ModeContainer), map[string]string{
 		"compose.yaml": "services: {a: {image: IMAGE, build: {context: .}, develop: {watch: [{action: rebuild, path: ./src}]}}}\n",
 		"Dockerfile":   "FROM IMAGE\n", "src/x": "",
 	})
@@ -74,7 +75,7 @@ func TestWatcherOfBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := exec.Command("docker", "compose", "--project-name", fact.Project, "--file", fact.File, "watch", "--no-up")
-	old.Env = append(os.Environ(), marks(r.s, composeStep)...)
+	old.Env = append(os.Environ(), Marks(r.s, composeStep)...)
 	said, err := old.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -20,11 +20,11 @@ var (
 	_ saga.Verifier = worktree{}
 )
 
-// worktreeStep is the step's name.
-const worktreeStep = "worktree"
+// WorktreeStep is the step's name.
+const WorktreeStep = "worktree"
 
-// worktreeFact is what the step must know to compensate, saved before it acts.
-type worktreeFact struct {
+// WorktreeFact is what the step must know to compensate, saved before it acts.
+type WorktreeFact struct {
 	// Made: the worktree is ours, and not one that the user had made.
 	Made bool `json:"made"`
 	// BranchMade: so is the branch, which began at Base.
@@ -43,7 +43,7 @@ type worktreeFact struct {
 
 func planWorktree(p *planner) {
 	p.add(saga.Spec{
-		Name: worktreeStep, Kind: "worktree", Cause: "every session has one", Keep: true,
+		Name: WorktreeStep, Kind: "worktree", Cause: "every session has one", Keep: true,
 		Does:    "git worktree add in " + p.cfg.WorktreeDir + ", on the branch",
 		Reverts: "save uncommitted work to refs/ecluse/trash, remove the worktree, and the branch if we made it and it has no commits",
 		Policy:  saga.Policy{Timeout: 10 * time.Minute, CompensateTimeout: 10 * time.Minute, CompensateRetries: 2, Backoff: time.Second},
@@ -93,7 +93,7 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 
 // settle loads what an earlier attempt has decided, or decides it now. A removal that
 // was cut off is finished first.
-func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (fact worktreeFact, known bool, err error) {
+func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (fact WorktreeFact, known bool, err error) {
 	if known, err = a.Load("worktree", &fact); err != nil {
 		return fact, known, err
 	}
@@ -113,7 +113,7 @@ func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (f
 
 // make makes the worktree if it is not whole. An earlier attempt may have left a
 // part of it, and the branch; the user may have removed it, or be working in it.
-func (w worktree) make(ctx context.Context, repo git.Repo, fact worktreeFact, known bool, a *saga.Attempt) error {
+func (w worktree) make(ctx context.Context, repo git.Repo, fact WorktreeFact, known bool, a *saga.Attempt) error {
 	s := w.Session()
 	if err := git.CheckPlace(s.Worktree); err != nil {
 		return saga.Permanent(err)
@@ -174,24 +174,24 @@ func (w worktree) again(ctx context.Context, repo git.Repo, first git.Resolution
 
 // decide looks at what is there: a worktree of the user's is adopted, anything
 // else at the path is in the way.
-func (w worktree) decide(ctx context.Context, repo git.Repo) (worktreeFact, error) {
+func (w worktree) decide(ctx context.Context, repo git.Repo) (WorktreeFact, error) {
 	s := w.Session()
 	if err := git.CheckPlace(s.Worktree); err != nil {
-		return worktreeFact{}, err
+		return WorktreeFact{}, err
 	}
 	err := repo.Whole(ctx, s.Worktree, s.Branch)
 	switch {
 	case err == nil:
-		return worktreeFact{}, nil
+		return WorktreeFact{}, nil
 	case errors.Is(err, git.ErrOtherBranch):
-		return worktreeFact{}, err
+		return WorktreeFact{}, err
 	}
 	entries, readErr := os.ReadDir(s.Worktree)
 	if readErr != nil && !errors.Is(readErr, os.ErrNotExist) {
-		return worktreeFact{}, fmt.Errorf("look at the place of the worktree: %w", readErr)
+		return WorktreeFact{}, fmt.Errorf("look at the place of the worktree: %w", readErr)
 	}
 	if len(entries) > 0 {
-		return worktreeFact{}, fmt.Errorf("%s exists and is no worktree of branch %s (%w); move it away", s.Worktree, s.Branch, err)
+		return WorktreeFact{}, fmt.Errorf("%s exists and is no worktree of branch %s (%w); move it away", s.Worktree, s.Branch, err)
 	}
 	res, err := repo.Resolve(ctx, s.Branch, s.From)
 	var busy *git.CheckedOutError
@@ -199,9 +199,9 @@ func (w worktree) decide(ctx context.Context, repo git.Repo) (worktreeFact, erro
 		err = nil // only the memory of one that was here
 	}
 	if err != nil {
-		return worktreeFact{}, err
+		return WorktreeFact{}, err
 	}
-	return worktreeFact{Made: true, BranchMade: res.Kind != git.KindLocal, Resolution: res}, nil
+	return WorktreeFact{Made: true, BranchMade: res.Kind != git.KindLocal, Resolution: res}, nil
 }
 
 // occupied reports whether something is at path that is not an empty folder.
@@ -214,7 +214,7 @@ func occupied(path string) bool {
 // out in it is the user's affair.
 func (w worktree) Verify(ctx context.Context, a *saga.Attempt) error {
 	s := w.Session()
-	var fact worktreeFact
+	var fact WorktreeFact
 	known, err := a.Load("worktree", &fact)
 	if err != nil {
 		return err

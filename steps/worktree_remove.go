@@ -43,7 +43,7 @@ func inode(path string) uint64 {
 
 // Compensate removes what Do made. Work that was not committed is saved first.
 func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
-	var fact worktreeFact
+	var fact WorktreeFact
 	known, err := a.Load("worktree", &fact)
 	if err != nil || !known {
 		return err
@@ -52,7 +52,7 @@ func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
 		return nil
 	}
 	s := w.Session()
-	if gone(s.Repo) {
+	if Gone(s.Repo) {
 		w.orphaned(a)
 		return nil
 	}
@@ -87,8 +87,8 @@ func Branch(ctx context.Context, s session.Session) (there, deleted bool) {
 	if err != nil || there {
 		return there, false
 	}
-	var fact worktreeFact
-	i := s.Plan.Index(worktreeStep)
+	var fact WorktreeFact
+	i := s.Plan.Index(WorktreeStep)
 	known := i >= 0 && i < len(s.Progress.Steps) && json.Unmarshal(s.Progress.Steps[i].Facts["worktree"], &fact) == nil
 	return false, known && fact.BranchMade
 }
@@ -96,7 +96,7 @@ func Branch(ctx context.Context, s session.Session) (there, deleted bool) {
 // remove removes the worktree. That the removal has begun is noted when nothing
 // speaks against it any more, so that what a removal that was cut off left is
 // known to be saved, and ours to remove.
-func (w worktree) remove(ctx context.Context, repo git.Repo, fact *worktreeFact, a *saga.Attempt) error {
+func (w worktree) remove(ctx context.Context, repo git.Repo, fact *WorktreeFact, a *saga.Attempt) error {
 	s := w.Session()
 	ruin := fact.Removing.of(s.Worktree)
 	if fact.Removing == nil {
@@ -131,7 +131,7 @@ func (w worktree) remove(ctx context.Context, repo git.Repo, fact *worktreeFact,
 
 // finishRemoval ends a removal that had begun, before the worktree is made anew. If
 // something else is in the place by now, that is not touched.
-func (w worktree) finishRemoval(ctx context.Context, repo git.Repo, fact *worktreeFact, a *saga.Attempt) error {
+func (w worktree) finishRemoval(ctx context.Context, repo git.Repo, fact *WorktreeFact, a *saga.Attempt) error {
 	s := w.Session()
 	ruin := fact.Removing.of(s.Worktree)
 	if ruin || !exists(s.Worktree) {
@@ -164,7 +164,7 @@ func written(path string, after time.Time) bool {
 // missing tells of a worktree that is not where it should be: the user moved it,
 // or its directory is gone. One that was moved is left, and so is its branch: who
 // moves it out of the session wants it, and it can be removed with one command.
-func (w worktree) missing(repo git.Repo, fact worktreeFact, a *saga.Attempt) error {
+func (w worktree) missing(repo git.Repo, fact WorktreeFact, a *saga.Attempt) error {
 	s := w.Session()
 	if exists(s.Worktree) || fact.Made && !fact.Finished {
 		return nil
@@ -190,8 +190,8 @@ func (w worktree) orphaned(a *saga.Attempt) {
 	a.Warn("repository %s is gone, so the work in %s cannot be saved; it stays, remove it yourself when you do not need it", s.Repo, s.Worktree)
 }
 
-// gone reports whether nothing is at path.
-func gone(path string) bool {
+// Gone reports whether nothing is at path.
+func Gone(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }

@@ -15,6 +15,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/sagatest"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // made is a rig whose worktree is made.
@@ -39,7 +40,7 @@ func (r *gitRig) commitDetached(t *testing.T) {
 func (r *gitRig) trash(t *testing.T) git.Trash {
 	t.Helper()
 	var trash git.Trash
-	if known, err := r.attempt(worktreeStep).Load("trash", &trash); !known || err != nil {
+	if known, err := r.attempt(WorktreeStep).Load("trash", &trash); !known || err != nil {
 		t.Fatalf("no trash: %v", err)
 	}
 	return trash
@@ -279,7 +280,7 @@ func TestRepositoryGone(t *testing.T) {
 					ok(t, r.compensate(t, step))
 				}
 			}
-			if exists(filepath.Join(r.s.Worktree, "work")) != outside || exists(filepath.Join(r.s.Worktree, EnvFile)) {
+			if exists(filepath.Join(r.s.Worktree, "work")) != outside || exists(filepath.Join(r.s.Worktree, settings.EnvFile)) {
 				t.Errorf("outside %v, moved %v", outside, moved)
 			}
 		}
@@ -353,7 +354,7 @@ func TestWorktreeWarns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newGitRig(t, "new")
-			plan := saga.Plan{Steps: []saga.Spec{{Name: worktreeStep, Kind: "worktree"}}}
+			plan := saga.Plan{Steps: []saga.Spec{{Name: WorktreeStep, Kind: "worktree"}}}
 			journal := sagatest.NewJournal(plan)
 			if said := r.warnings(t, journal, plan, saga.RunForward); said != "" {
 				t.Errorf("up: %s", said)
@@ -371,7 +372,7 @@ func TestWorktreeWarns(t *testing.T) {
 					t.Errorf("down %d: %q, want %q", i, said, want)
 				}
 			}
-			if phase := journal.Phase(worktreeStep); phase != saga.Compensated {
+			if phase := journal.Phase(WorktreeStep); phase != saga.Compensated {
 				t.Errorf("%s", phase)
 			}
 		})

@@ -16,6 +16,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // gitRig is a repository with a session, as the steps worktree and env see it,
@@ -50,11 +51,11 @@ func newGitRig(t *testing.T, branch string) *gitRig {
 	}
 	root := filepath.Join(dir, "my repo")
 	r := &gitRig{facts: map[string]map[string]json.RawMessage{}, s: session.Session{
-		Key: session.Key{Repo: filepath.Join(root, ".git"), Slug: "feat"}, ID: "id-1", Root: root, Branch: branch, Mode: ModeHost,
+		Key: session.Key{Repo: filepath.Join(root, ".git"), Slug: "feat"}, ID: "id-1", Root: root, Branch: branch, Mode: settings.ModeHost,
 		Worktree: filepath.Join(root, ".ecluse/worktrees/feat"), Slot: 1, Ports: map[string]int{"app": 3001},
 	}}
-	cfg := Defaults()
-	cfg.Mode = ModeHost
+	cfg := settings.Defaults()
+	cfg.Mode = settings.ModeHost
 	r.Target = &Target{Handle: r, Config: cfg, Dir: t.TempDir()}
 	r.git(t, dir, "init", "-q", "-b", "main", "seed")
 	r.put(t, filepath.Join(dir, "seed"), "file", "one\n")
@@ -123,7 +124,7 @@ func (r *gitRig) name(step saga.Step) string {
 	if _, ok := step.(env); ok {
 		return "env"
 	}
-	return worktreeStep
+	return WorktreeStep
 }
 
 // ok fails the test on an error.
@@ -269,7 +270,7 @@ func TestWorktreeWork(t *testing.T) {
 	ok(t, r.compensate(t, step))
 	r.expect(t, "ecluse/trash/feat")
 	var trash git.Trash
-	if known, err := r.attempt(worktreeStep).Load("trash", &trash); !known || err != nil {
+	if known, err := r.attempt(WorktreeStep).Load("trash", &trash); !known || err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("sh", "-c", trash.Command).CombinedOutput(); err != nil {

@@ -18,6 +18,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 	"ecluse/store"
 )
 
@@ -90,12 +91,12 @@ func (a *app) commonDir(ctx context.Context, st *store.Store) (string, error) {
 }
 
 // config is the repository's configuration, with what the user's own says.
-func (a *app) config(repo git.Repo) (steps.Config, error) {
+func (a *app) config(repo git.Repo) (settings.Config, error) {
 	cfg, err := steps.LoadConfig(repo.Root)
 	if err != nil {
 		return cfg, configError{err}
 	}
-	user, err := steps.LoadUserConfig(a.Getenv)
+	user, err := settings.LoadUser(a.Getenv)
 	if err != nil {
 		return cfg, configError{err}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/settings"
 )
 
 // choiceFlags are the flags of up that a session remembers.
@@ -31,8 +32,8 @@ func (o *choiceFlags) add(cmd *cobra.Command) {
 }
 
 // choice is what the flags say.
-func (o *choiceFlags) choice() (steps.Choice, error) {
-	c := steps.Choice{NoInherit: o.noInherit}
+func (o *choiceFlags) choice() (settings.Choice, error) {
+	c := settings.Choice{NoInherit: o.noInherit}
 	var err error
 	if c.Only, err = o.names("services", o.services); err != nil {
 		return c, err
@@ -66,7 +67,7 @@ func (o *choiceFlags) names(flag string, list []string) ([]string, error) {
 
 // fits refuses flags that ask for something else than what a session was made
 // with. What was not said is as it was.
-func (o *choiceFlags) fits(c steps.Choice, s session.Session) error {
+func (o *choiceFlags) fits(c settings.Choice, s session.Session) error {
 	cfg, err := steps.ConfigOf(s)
 	if err != nil {
 		return err
@@ -92,9 +93,9 @@ func (o *choiceFlags) fits(c steps.Choice, s session.Session) error {
 }
 
 // chosen makes a configuration that of one session.
-func chosen(cfg steps.Config, c steps.Choice) (steps.Config, error) {
+func chosen(cfg settings.Config, c settings.Choice) (settings.Config, error) {
 	cfg, err := cfg.Choose(c)
-	var wrong *steps.ChoiceError
+	var wrong *settings.ChoiceError
 	if errors.As(err, &wrong) {
 		return cfg, usageError{err}
 	}

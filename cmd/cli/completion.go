@@ -12,6 +12,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/settings"
 )
 
 func newCompletion(a *app) *cobra.Command {
@@ -54,7 +55,7 @@ func (a *app) completions(root *cobra.Command) {
 	}
 	flags := map[string]completer{
 		"services": a.completeServices, "skip": a.completeServices, "port": a.completePorts,
-		"mode":     constant(steps.ModeContainer, steps.ModeHost, steps.ModeHybrid),
+		"mode":     constant(settings.ModeContainer, settings.ModeHost, settings.ModeHybrid),
 		"progress": constant(modeNames()...),
 	}
 	for _, cmd := range append(root.Commands(), root) {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ecluse/steps"
 	"ecluse/steps/config"
+	"ecluse/steps/settings"
 	"ecluse/store"
 )
 
@@ -25,7 +25,7 @@ func newConfig(a *app) *cobra.Command {
 schema (as those with the language server taplo) complete and check keys with it.`,
 			Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
-				s, err := steps.Schema()
+				s, err := settings.Schema()
 				if err != nil {
 					return err
 				}
@@ -45,12 +45,12 @@ above it say which files it is from.`,
 
 // configResult is what config show prints with --json.
 type configResult struct {
-	Path           string       `json:"path"`
-	UserPath       string       `json:"user_path"`
-	UserExists     bool         `json:"user_exists"`
-	StateDir       string       `json:"state_dir"`
-	ProcessManager string       `json:"process_manager"`
-	Config         steps.Config `json:"config"`
+	Path           string          `json:"path"`
+	UserPath       string          `json:"user_path"`
+	UserExists     bool            `json:"user_exists"`
+	StateDir       string          `json:"state_dir"`
+	ProcessManager string          `json:"process_manager"`
+	Config         settings.Config `json:"config"`
 }
 
 func (a *app) showConfig(cmd *cobra.Command) error {
@@ -66,7 +66,7 @@ func (a *app) showConfig(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	user := steps.UserConfigPath(a.Getenv)
+	user := settings.UserPath(a.Getenv)
 	r := configResult{
 		Path: filepath.Join(repo.Root, config.Name), UserPath: user, UserExists: user != "" && exists(user),
 		StateDir: state, ProcessManager: cfg.ProcessManager, Config: cfg,

@@ -14,6 +14,8 @@ import (
 	"ecluse/steps"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
+	"ecluse/steps/look"
+	"ecluse/steps/settings"
 	"ecluse/store"
 )
 
@@ -37,7 +39,7 @@ func (f *finding) of(key session.Key) { f.Repo, f.Slug = key.Repo, key.Slug }
 
 // tools looks at what ecluse runs, as far as the repository needs it. The
 // configuration is nil if there is none that can be read.
-func (d *doctor) tools(ctx context.Context) *steps.Config {
+func (d *doctor) tools(ctx context.Context) *settings.Config {
 	repo, err := d.repository(ctx)
 	switch {
 	case errors.Is(err, git.ErrMissing), errors.Is(err, git.ErrOld):
@@ -64,7 +66,7 @@ func (d *doctor) tools(ctx context.Context) *steps.Config {
 		d.say("config", verdictWarn, "ecluse -C "+git.Quote(repo.Root)+" validate", "%s", text)
 	}
 	d.well(since, "config", "mode %s, up to %d sessions", cfg.Mode, cfg.MaxSlots)
-	d.docker(ctx, cfg.Mode != steps.ModeHost)
+	d.docker(ctx, cfg.Mode != settings.ModeHost)
 	if err := steps.CheckManager(ctx, cfg); err != nil {
 		d.say("tmux", verdictFail, "", "%v", err)
 	} else {
@@ -74,9 +76,9 @@ func (d *doctor) tools(ctx context.Context) *steps.Config {
 }
 
 // manager says where native services run.
-func manager(cfg steps.Config) string {
+func manager(cfg settings.Config) string {
 	if cfg.ProcessManager == "" {
-		return steps.ManagerDetached
+		return settings.ManagerDetached
 	}
 	return cfg.ProcessManager
 }
@@ -167,8 +169,8 @@ func (d *doctor) sessions(all []session.Session) {
 			d.say("worktrees", verdictFail, in(s, "up", s.Slug), "the worktree %s of session %s is gone", s.Worktree, s.Slug).of(s.Key)
 		case s.State == fsm.Active && steps.Rebooted(s.Run.Owner):
 			d.say("sessions", verdictWarn, in(s, "recover", "--repair", s.Slug), "the machine was started anew since %s came up", s.Slug).of(s.Key)
-		case s.State == fsm.Active && len(steps.Dead(s)) > 0:
-			d.say("sessions", verdictWarn, in(s, "recover", "--repair", s.Slug), "of %s have died: %s", s.Slug, strings.Join(steps.Dead(s), ", ")).of(s.Key)
+		case s.State == fsm.Active && len(look.Dead(s)) > 0:
+			d.say("sessions", verdictWarn, in(s, "recover", "--repair", s.Slug), "of %s have died: %s", s.Slug, strings.Join(look.Dead(s), ", ")).of(s.Key)
 		}
 	}
 	d.well(since, "sessions", "of %d none waits for anybody", len(all))
@@ -181,13 +183,13 @@ func (d *doctor) ports(ctx context.Context, all []session.Session) {
 		if s.State.Pending() || !exists(s.Repo) {
 			continue
 		}
-		services, err := steps.Observe(ctx, s, all)
+		services, err := look.Observe(ctx, s, all)
 		if err != nil {
 			d.say("ports", verdictWarn, "", "%v", err).of(s.Key)
 			continue
 		}
 		for _, v := range services {
-			if v.Native && v.State == steps.ServiceWrongOwner {
+			if v.Native && v.State == look.WrongOwner {
 				d.say("ports", verdictFail, in(s, "status", s.Slug), "port %d of %s in %s is a stranger's: %s", v.Port, v.Name, s.Slug, v.Problem).of(s.Key)
 			}
 		}
@@ -239,8 +241,8 @@ func (d *doctor) residue(ctx context.Context) {
 }
 
 // networks looks for how many more Docker has room.
-func (d *doctor) networks(ctx context.Context, cfg *steps.Config) {
-	if cfg == nil || cfg.Mode == steps.ModeHost {
+func (d *doctor) networks(ctx context.Context, cfg *settings.Config) {
+	if cfg == nil || cfg.Mode == settings.ModeHost {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)

@@ -11,11 +11,12 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 	"ecluse/store"
 )
 
 // showPlan prints what an up would do.
-func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget) error {
+func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget) error {
 	st, err := a.openStore()
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg steps.Config, t u
 
 // planned is the session that an up would make now, with the ports that it would
 // lease.
-func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg steps.Config, t upTarget) (session.Session, error) {
+func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg settings.Config, t upTarget) (session.Session, error) {
 	held, err := st.Slots(repo.CommonDir)
 	if err != nil {
 		return session.Session{}, err

@@ -13,6 +13,8 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/look"
+	"ecluse/steps/settings"
 )
 
 func newEnv(a *app) *cobra.Command {
@@ -31,7 +33,7 @@ func newEnv(a *app) *cobra.Command {
 			if err := writeJSON(a.Stdout, env); err != nil {
 				return err
 			}
-			if dead := steps.Dead(s); len(dead) > 0 && s.State == fsm.Active {
+			if dead := look.Dead(s); len(dead) > 0 && s.State == fsm.Active {
 				a.remark("services of "+s.Slug+" have died: "+strings.Join(dead, ", "), "ecluse up "+s.Slug)
 			}
 			return nil
@@ -63,7 +65,7 @@ func environment(s session.Session) (envResult, error) {
 	}
 	return envResult{
 		Slug: s.Slug, Slot: s.Slot, Mode: s.Mode, Branch: s.Branch, Worktree: s.Worktree,
-		EnvFile: filepath.Join(s.Worktree, steps.EnvFile), Env: vars,
+		EnvFile: filepath.Join(s.Worktree, settings.EnvFile), Env: vars,
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/look"
 )
 
 const day = 24 * time.Hour
@@ -121,7 +122,7 @@ type leftover struct {
 }
 
 // left makes an entry of residue.
-func left(r steps.Residue) *leftover {
+func left(r look.Residue) *leftover {
 	l := &leftover{
 		Kind: r.Kind, Name: r.Name, Repo: r.Repo, Slug: r.Slug, Why: r.Why, Size: r.Size, Keep: r.Keep,
 		key: r.Key, guarded: r.Guarded(), remove: r.Remove,

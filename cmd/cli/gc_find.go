@@ -11,15 +11,15 @@ import (
 
 	"ecluse/fsm"
 	"ecluse/saga/session"
-	"ecluse/steps"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
+	"ecluse/steps/look"
 	"ecluse/store"
 )
 
 // ground is where leftovers are looked for.
 type ground struct {
-	steps.Search
+	look.Search
 	repos []git.Repo
 	// blind names what could not be looked at, and why.
 	blind []error
@@ -31,8 +31,8 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &ground{Search: steps.Search{
-		Former: map[string]steps.Former{}, Age: time.Duration(o.olderThan), TrashAge: time.Duration(o.trash), Now: time.Now(),
+	g := &ground{Search: look.Search{
+		Former: map[string]look.Former{}, Age: time.Duration(o.olderThan), TrashAge: time.Duration(o.trash), Now: time.Now(),
 	}}
 	if !o.all {
 		if g.Repo, err = a.commonDir(ctx, st); err != nil {
@@ -56,7 +56,7 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 		if ended.IsZero() {
 			ended = run.StartedAt
 		}
-		g.Former[run.Session] = steps.Former{Key: run.Key, Ended: ended}
+		g.Former[run.Session] = look.Former{Key: run.Key, Ended: ended}
 		roots[run.Repo] = run.Root
 	}
 	for repo, root := range roots {
@@ -100,7 +100,7 @@ func (a *app) leftovers(ctx context.Context, o gcOptions) ([]*leftover, error) {
 // search looks for leftovers on a ground.
 func (a *app) search(ctx context.Context, g *ground) []*leftover {
 	var found []*leftover
-	add := func(list []steps.Residue, err error) {
+	add := func(list []look.Residue, err error) {
 		if err != nil && !errors.Is(err, docker.ErrMissing) { // without Docker there is nothing in it
 			g.blind = append(g.blind, err)
 		}
@@ -187,7 +187,7 @@ func (a *app) spent(ctx context.Context, o gcOptions, s session.Session) string 
 	if o.merged && exists(s.Root) {
 		repo, err := git.Open(ctx, s.Root)
 		if err == nil {
-			into, err := steps.Merged(ctx, repo, s)
+			into, err := look.Merged(ctx, repo, s)
 			if err == nil && into != "" {
 				return fmt.Sprintf("branch %s is merged into %s", s.Branch, into)
 			}
@@ -209,5 +209,5 @@ func (a *app) stays(ctx context.Context, s session.Session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return steps.InUse(ctx, repo, s)
+	return look.InUse(ctx, repo, s)
 }

@@ -18,15 +18,17 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/steps"
 	"ecluse/steps/config"
+	"ecluse/steps/detect"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // initOptions are the flags of init.
 type initOptions struct {
 	mode                string
 	force, explain, yes bool
-	steps.Look
+	detect.Look
 }
 
 func newInit(a *app) *cobra.Command {
@@ -46,8 +48,8 @@ configuration that exists is replaced only with --force.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.mode, "mode", "m", "", "where services run: container, host or hybrid")
-	f.IntVar(&o.MaxSlots, "max-slots", steps.Defaults().MaxSlots, "how many sessions there may be at once")
-	f.StringVar(&o.Prefix, "prefix", steps.Defaults().Prefix, "begins the name of every compose project")
+	f.IntVar(&o.MaxSlots, "max-slots", settings.Defaults().MaxSlots, "how many sessions there may be at once")
+	f.StringVar(&o.Prefix, "prefix", settings.Defaults().Prefix, "begins the name of every compose project")
 	f.BoolVar(&o.force, "force", false, "replace a configuration that exists")
 	f.BoolVar(&o.explain, "explain", false, "show what speaks for and against each mode")
 	f.BoolVarP(&o.yes, "yes", "y", false, "accept the mode that is proposed, and do not ask")
@@ -56,14 +58,14 @@ configuration that exists is replaced only with --force.`,
 
 // initResult is what init prints with --json.
 type initResult struct {
-	Path       string       `json:"path"`
-	Mode       string       `json:"mode"`
-	Why        string       `json:"why"`
-	Confidence string       `json:"confidence"`
-	Scores     steps.Scores `json:"scores"`
+	Path       string        `json:"path"`
+	Mode       string        `json:"mode"`
+	Why        string        `json:"why"`
+	Confidence string        `json:"confidence"`
+	Scores     detect.Scores `json:"scores"`
 	// Signals are what the scores are the sums of.
-	Signals  []steps.Signal `json:"signals"`
-	Services []string       `json:"services"`
+	Signals  []detect.Signal `json:"signals"`
+	Services []string        `json:"services"`
 	// Gitignore tells that .gitignore got a line.
 	Gitignore bool     `json:"gitignore"`
 	Warnings  []string `json:"warnings"`
@@ -81,8 +83,8 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	if exists(path) && !o.force {
 		return hinted{usagef("%s exists already, and is not overwritten; --force replaces it with a new one", path), "ecluse init --force"}
 	}
-	o.Survey = steps.Examine(ctx, repo.Root)
-	d := steps.Detect(repo.Root, o.Survey, a.machine(ctx))
+	o.Survey = detect.Examine(ctx, repo.Root)
+	d := detect.Detect(repo.Root, o.Survey, a.machine(ctx))
 	r := initResult{
 		Path: path, Mode: o.mode, Why: "asked for with --mode", Confidence: d.Confidence, Scores: d.Scores, Signals: d.Signals,
 		Warnings: append([]string{}, o.Warnings...),
@@ -95,7 +97,7 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	} else if o.explain {
 		a.explain(d)
 	}
-	text, err := steps.Template(r.Mode, o.Look)
+	text, err := detect.Template(r.Mode, o.Look)
 	if err != nil {
 		return usageError{err}
 	}
@@ -132,7 +134,7 @@ func (a *app) showInit(r initResult) error {
 	next := "look it over, commit it, then: ecluse up BRANCH"
 	if len(r.Services) > 0 {
 		text += "  services  " + strings.Join(r.Services, ", ") + "\n"
-	} else if r.Mode != steps.ModeContainer {
+	} else if r.Mode != settings.ModeContainer {
 		next = "describe what runs under [[services]], commit the file, then: ecluse up BRANCH"
 	}
 	if r.Gitignore {
@@ -142,8 +144,8 @@ func (a *app) showInit(r initResult) error {
 }
 
 // machine looks at what a detection wants to know of the machine.
-func (a *app) machine(ctx context.Context) steps.Machine {
-	var on steps.Machine
+func (a *app) machine(ctx context.Context) detect.Machine {
+	var on detect.Machine
 	bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	on.Docker = docker.Check(bounded) == nil
@@ -156,11 +158,11 @@ func (a *app) machine(ctx context.Context) steps.Machine {
 }
 
 // proposed is the mode that a detection proposes, or that the user chooses when asked.
-func (a *app) proposed(d steps.Detection, o initOptions) (string, error) {
+func (a *app) proposed(d detect.Detection, o initOptions) (string, error) {
 	if d.Unsupported != "" {
 		return "", hinted{usagef("nothing is known of how a repository with %s is run, so no mode can be proposed; say with --mode where its services run", d.Unsupported), "ecluse init --mode host"}
 	}
-	if o.explain || d.Confidence == steps.ConfidenceLow || d.Confidence == steps.ConfidenceNone {
+	if o.explain || d.Confidence == detect.ConfidenceLow || d.Confidence == detect.ConfidenceNone {
 		a.explain(d)
 	}
 	switch {
@@ -168,7 +170,7 @@ func (a *app) proposed(d steps.Detection, o initOptions) (string, error) {
 		return a.ask(d.Mode)
 	case d.Mode == "":
 		return "", hinted{usagef("no mode can be proposed; say with --mode where the services run: container, host or hybrid"), "ecluse init --mode host"}
-	case d.Confidence == steps.ConfidenceLow:
+	case d.Confidence == detect.ConfidenceLow:
 		fmt.Fprintf(a.Stderr, "warning: mode %s is little more likely than another; check it, or say --mode\n", d.Mode)
 	}
 	return d.Mode, nil
@@ -188,7 +190,7 @@ func (a *app) ask(mode string) (string, error) {
 		switch {
 		case mode != "" && err == nil && slices.Contains([]string{"", "y", "yes"}, answer):
 			return mode, nil
-		case slices.Contains([]string{steps.ModeContainer, steps.ModeHost, steps.ModeHybrid}, answer):
+		case slices.Contains([]string{settings.ModeContainer, settings.ModeHost, settings.ModeHybrid}, answer):
 			return answer, nil
 		case err != nil:
 			return "", usagef("nothing was answered, and nothing was written; say --mode, or --yes")
@@ -201,12 +203,12 @@ func (a *app) ask(mode string) (string, error) {
 }
 
 // explain shows what speaks for and against each mode, on stderr.
-func (a *app) explain(d steps.Detection) {
+func (a *app) explain(d detect.Detection) {
 	if a.json {
 		return // it is in the result
 	}
 	t := display.Table{Columns: []display.Column{{Head: "SIGNAL"}, {Head: "CONTAINER", Right: true}, {Head: "HOST", Right: true}, {Head: "HYBRID", Right: true}}}
-	row := func(style display.Style, what string, s steps.Scores) {
+	row := func(style display.Style, what string, s detect.Scores) {
 		t.Row(style, what, points(s.Container), points(s.Host), points(s.Hybrid))
 	}
 	for _, s := range d.Signals {

@@ -17,6 +17,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps"
 	"ecluse/steps/docker"
+	"ecluse/steps/look"
 	"ecluse/store"
 )
 
@@ -57,7 +58,7 @@ type logFile struct {
 	Path          string
 	called        string // what people call the step then, if that is not its name
 	index         int
-	container     *steps.Contained
+	container     *look.Contained
 }
 
 // title names the log for people.
@@ -183,7 +184,7 @@ func (a *app) containerLogs(ctx context.Context, s logSubject) []logFile {
 	if !s.living {
 		return nil
 	}
-	containers, err := steps.ContainersOf(ctx, s.Session)
+	containers, err := look.ContainersOf(ctx, s.Session)
 	if err != nil {
 		fmt.Fprintf(a.Stderr, "warning: %v\n", err)
 	}

@@ -18,7 +18,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/fsm"
 	"ecluse/saga/session"
-	"ecluse/steps"
+	"ecluse/steps/look"
 )
 
 // watchInterval is how often ls --watch looks.
@@ -64,7 +64,7 @@ func (a *app) views(all bool) ([]listView, error) {
 	}
 	var listening map[session.Key]map[string][]int
 	if a.json { // the table has no room for it, and it takes longer than all the rest
-		if listening, err = steps.Listening(list); err != nil {
+		if listening, err = look.Listening(list); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"ecluse/fsm"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/settings"
 )
 
 // listView is a session in the JSON of ls.
@@ -53,7 +54,7 @@ func former(s session.Session, listening map[string][]int) (formerView, error) {
 		return formerView{}, err
 	}
 	v := formerView{
-		PortOverrides: ports(s), TmuxSession: known(steps.TmuxName(s)), ProcessManager: cmp.Or(cfg.ProcessManager, steps.ManagerDetached),
+		PortOverrides: ports(s), TmuxSession: known(steps.TmuxName(s)), ProcessManager: cmp.Or(cfg.ProcessManager, settings.ManagerDetached),
 		ServicesSubset: cfg.Choice.Only, ListeningPorts: []int{}, AppPort: appPort(cfg, s),
 	}
 	switch {
@@ -62,7 +63,7 @@ func former(s session.Session, listening map[string][]int) (formerView, error) {
 	case s.State != fsm.Active:
 		v.Status = string(s.State)
 	}
-	if cfg.Mode != steps.ModeHost {
+	if cfg.Mode != settings.ModeHost {
 		v.ComposeProject = known(steps.Project(cfg, s))
 	}
 	for service, list := range listening {
@@ -78,9 +79,9 @@ func former(s session.Session, listening map[string][]int) (formerView, error) {
 
 // appPort is the port of the application: of the first native service, and in container
 // mode of the first service; nil if there is none.
-func appPort(cfg steps.Config, s session.Session) *int {
+func appPort(cfg settings.Config, s session.Session) *int {
 	for _, service := range cfg.Services {
-		if port := s.Ports[service.Name]; port != 0 && (service.Run != "docker" || cfg.Mode == steps.ModeContainer) {
+		if port := s.Ports[service.Name]; port != 0 && (service.Run != "docker" || cfg.Mode == settings.ModeContainer) {
 			return &port
 		}
 	}

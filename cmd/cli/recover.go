@@ -11,7 +11,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/fsm"
 	"ecluse/saga/session"
-	"ecluse/steps"
+	"ecluse/steps/look"
 )
 
 // recoverOptions are the flags of recover.
@@ -104,7 +104,7 @@ func (a *app) recover(o recoverOptions, args []string) error {
 func (a *app) hintRepair(o recoverOptions, args []string, chosen []session.Session) error {
 	var dead []string
 	for _, s := range chosen {
-		if s.State == fsm.Active && len(steps.Dead(s)) > 0 {
+		if s.State == fsm.Active && len(look.Dead(s)) > 0 {
 			dead = append(dead, s.Slug)
 		}
 	}

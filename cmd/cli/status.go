@@ -12,6 +12,7 @@ import (
 	"ecluse/fsm"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/look"
 )
 
 // statusInterval is how often status --wait looks.
@@ -50,8 +51,8 @@ session is stopped. 5: somebody works on it. 7: it failed; then the failure is s
 // seen is one look at a session.
 type seen struct {
 	session.Status
-	services []steps.ServiceStatus
-	drift    []steps.Drift
+	services []look.Service
+	drift    []look.Drift
 }
 
 // healthy reports whether the session is up, and all that is managed with it.
@@ -63,8 +64,8 @@ func (l seen) healthy() bool {
 func (l seen) well() bool { return l.healthy() && len(l.drift) == 0 }
 
 // unhealthy are the services that should be well and are not.
-func (l seen) unhealthy() []steps.ServiceStatus {
-	var list []steps.ServiceStatus
+func (l seen) unhealthy() []look.Service {
+	var list []look.Service
 	for _, v := range l.services {
 		if v.Managed && !v.Healthy {
 			list = append(list, v)
@@ -136,7 +137,7 @@ func (a *app) lookAt(ctx context.Context, status session.Status) (seen, error) {
 	if err != nil {
 		return seen{}, err
 	}
-	services, err := steps.Observe(ctx, status.Session, all)
+	services, err := look.Observe(ctx, status.Session, all)
 	return seen{Status: status, services: services}, err
 }
 
@@ -147,7 +148,7 @@ func (a *app) completeLook(ctx context.Context, l *seen) {
 		return
 	}
 	if st, err := a.openStore(); err == nil {
-		l.drift = steps.Drifts(ctx, steps.Kit{Home: st}, l.Session, l.services)
+		l.drift = look.Drifts(ctx, steps.Kit{Home: st}, l.Session, l.services)
 	}
 }
 
@@ -231,8 +232,8 @@ func counted(n int, one, several string) string {
 
 // portHint says what to do about a service at a wrong port; empty if it is at its own.
 // What runs there may be somebody else's, so it is never asked to be ended.
-func portHint(s session.Session, v steps.ServiceStatus) string {
-	if v.State != steps.ServiceWrongPort || v.ActualPort == 0 {
+func portHint(s session.Session, v look.Service) string {
+	if v.State != look.WrongPort || v.ActualPort == 0 {
 		return ""
 	}
 	whose := ""
@@ -244,7 +245,7 @@ func portHint(s session.Session, v steps.ServiceStatus) string {
 }
 
 // slotOf names the slot of a conflict.
-func slotOf(c *steps.PortConflict) string {
+func slotOf(c *look.PortConflict) string {
 	if c.Session == "" {
 		return fmt.Sprintf("slot %d", c.Slot)
 	}

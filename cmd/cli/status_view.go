@@ -10,6 +10,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/fsm"
 	"ecluse/steps"
+	"ecluse/steps/look"
 )
 
 // statusResult is what status prints with --json. Its keys are those of the original
@@ -104,10 +105,10 @@ func (a *app) statusResult(l seen, state error) statusResult {
 }
 
 // serviceView describes a service.
-func (l seen) serviceView(s steps.ServiceStatus) serviceView {
+func (l seen) serviceView(s look.Service) serviceView {
 	v := serviceView{
 		Name: s.Name, Type: typeOf(s), Port: known(s.Port), Healthy: s.Healthy, Managed: s.Managed, PID: known(s.PID),
-		ListenerPID: known(s.ListenerPID), WrongOwner: s.State == steps.ServiceWrongOwner, ActualPort: known(s.ActualPort),
+		ListenerPID: known(s.ListenerPID), WrongOwner: s.State == look.WrongOwner, ActualPort: known(s.ActualPort),
 		ListeningPorts: append([]int{}, s.Listening...), Hint: known(portHint(l.Session, s)),
 		State: s.State, Step: known(s.Step), Container: known(s.Container), Problem: known(s.Problem),
 	}
@@ -121,7 +122,7 @@ func (l seen) serviceView(s steps.ServiceStatus) serviceView {
 	return v
 }
 
-func typeOf(s steps.ServiceStatus) string {
+func typeOf(s look.Service) string {
 	if s.Native {
 		return "native"
 	}
@@ -207,17 +208,17 @@ func (a *app) writeDrift(l seen) error {
 }
 
 // statusColumn is the state of a service in a few words.
-func statusColumn(s steps.ServiceStatus) (display.Style, string) {
+func statusColumn(s look.Service) (display.Style, string) {
 	switch {
 	case !s.Managed:
 		return display.Dim, "—"
 	case s.Healthy:
 		return display.Normal, "✓ " + s.State
-	case s.State == steps.ServiceNotStarted:
+	case s.State == look.NotStarted:
 		return display.Dim, "✗ not started"
-	case s.State == steps.ServiceWrongOwner:
+	case s.State == look.WrongOwner:
 		return display.Red, fmt.Sprintf("✗ wrong owner (PID %d)", s.ListenerPID)
-	case s.State == steps.ServiceWrongPort && s.ActualPort != 0:
+	case s.State == look.WrongPort && s.ActualPort != 0:
 		text := fmt.Sprintf("✗ wrong port %d", s.ActualPort)
 		if s.Conflict != nil {
 			text += " (" + slotOf(s.Conflict) + ")"
@@ -229,7 +230,7 @@ func statusColumn(s steps.ServiceStatus) (display.Style, string) {
 }
 
 // actual is the port at which a service is reached, 0 if at none.
-func actual(s steps.ServiceStatus) int {
+func actual(s look.Service) int {
 	if s.ActualPort != 0 {
 		return s.ActualPort
 	}

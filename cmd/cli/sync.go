@@ -12,8 +12,8 @@ import (
 
 	"ecluse/saga"
 	"ecluse/saga/session"
-	"ecluse/steps"
 	"ecluse/steps/git"
+	"ecluse/steps/look"
 )
 
 func newSync(a *app) *cobra.Command {
@@ -66,7 +66,7 @@ func (a *app) sync(args []string) error {
 		return a.syncAgain(target.key)
 	}
 	// No lock is held while we look.
-	found, missing, err := steps.Discover(cfg, target.worktree)
+	found, missing, err := look.Discover(cfg, target.worktree)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *app) sync(args []string) error {
 	for _, name := range missing {
 		a.warn("service %s does not run in %s, and is left out of the session", name, target.worktree)
 	}
-	synced, err := cfg.Synced(found)
+	synced, err := look.Synced(cfg, found)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *app) sync(args []string) error {
 		},
 		New: func(ctx context.Context, slot int) (session.Session, []session.Want, error) {
 			s, wants, err := draft(ctx, repo, synced, target, slot)
-			steps.Occupied(wants, found)
+			look.Occupied(wants, found)
 			return s, wants, err
 		},
 	})
@@ -152,7 +152,7 @@ func (a *app) syncAgain(key session.Key) error {
 	if err != nil {
 		return err
 	}
-	yes, no, err := steps.Adoptable(s)
+	yes, no, err := look.Adoptable(s)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (a *app) syncUp(req session.UpRequest) error {
 func (a *app) showSync(s session.Session, changed bool) error {
 	a.sink() // for the warnings
 	var list []syncedView
-	for _, name := range steps.AdoptedOf(s) {
+	for _, name := range look.AdoptedOf(s) {
 		list = append(list, syncedView{name, s.Ports[name]})
 	}
 	if a.json {

@@ -17,6 +17,7 @@ import (
 	"ecluse/steps"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // upOptions are the flags of up.
@@ -140,13 +141,13 @@ func (a *app) up(o upOptions, args []string) error {
 }
 
 // check refuses values that the flags do not take.
-func (o upOptions) check(cfg steps.Config) error {
+func (o upOptions) check(cfg settings.Config) error {
 	switch {
 	case o.onFailure != "rollback" && o.onFailure != "keep":
 		return usagef("--on-failure %s is unknown; it takes rollback or keep", o.onFailure)
 	case o.wait < 0:
 		return usagef("--wait %s is negative", o.wait)
-	case o.watch && cfg.Mode == steps.ModeHost:
+	case o.watch && cfg.Mode == settings.ModeHost:
 		return usagef("--watch is for containers, and in host mode there are none")
 	}
 	return nil
@@ -176,7 +177,7 @@ func (a *app) begin(ctx context.Context, repo git.Repo, t upTarget, from string)
 // about the configuration, of another one that it keeps the one it has. It also
 // tells whether a failure is to leave everything: a session that was left so keeps
 // to it until told otherwise.
-func (a *app) advise(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, o upOptions) (keep bool, err error) {
+func (a *app) advise(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget, o upOptions) (keep bool, err error) {
 	warn := func(format string, args ...any) {
 		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: fmt.Sprintf(format, args...)})
 	}
@@ -205,7 +206,7 @@ func (a *app) advise(ctx context.Context, repo git.Repo, cfg steps.Config, t upT
 
 // draft makes the record of a new session. Whatever can be found out to be
 // impossible is found out here, before anything is made.
-func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slot int) (session.Session, []session.Want, error) {
+func draft(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget, slot int) (session.Session, []session.Want, error) {
 	cfg, err := chosen(cfg, t.choice)
 	if err != nil {
 		return session.Session{}, nil, err
@@ -218,7 +219,7 @@ func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slo
 			return session.Session{}, nil, err
 		}
 	}
-	if cfg.Mode != steps.ModeHost {
+	if cfg.Mode != settings.ModeHost {
 		if err := docker.Check(ctx); err != nil {
 			return session.Session{}, nil, err
 		}
@@ -230,7 +231,7 @@ func draft(ctx context.Context, repo git.Repo, cfg steps.Config, t upTarget, slo
 	if err != nil {
 		return session.Session{}, nil, err
 	}
-	data, err := steps.Settings(cfg)
+	data, err := settings.Encode(cfg)
 	if err != nil {
 		return session.Session{}, nil, err
 	}

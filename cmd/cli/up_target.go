@@ -13,9 +13,9 @@ import (
 	"strings"
 
 	"ecluse/saga/session"
-	"ecluse/steps"
 	"ecluse/steps/config"
 	"ecluse/steps/git"
+	"ecluse/steps/settings"
 )
 
 // upTarget says which session an up is for.
@@ -28,7 +28,7 @@ type upTarget struct {
 	worktree string
 	// choice is for a session that does not exist yet; fits refuses one that
 	// does and was made with another one.
-	choice steps.Choice
+	choice settings.Choice
 	fits   func(session.Session) error
 }
 

@@ -17,6 +17,7 @@ import (
 	"ecluse/steps/config"
 	"ecluse/steps/git"
 	"ecluse/steps/port"
+	"ecluse/steps/settings"
 )
 
 func newValidate(a *app) *cobra.Command {
@@ -98,7 +99,7 @@ func (a *app) validate(ctx context.Context, table bool) error {
 		Path: filepath.Join(repo.Root, config.Name), Problems: []problemView{}, Warnings: []string{}, Services: []serviceBaseView{},
 	}
 	cfg, err := steps.LoadConfig(repo.Root)
-	user, userErr := steps.LoadUserConfig(a.Getenv)
+	user, userErr := settings.LoadUser(a.Getenv)
 	if err := r.problems(err, userErr); err != nil {
 		return configError{err}
 	}
@@ -148,7 +149,7 @@ func (r *validateResult) problems(list ...error) error {
 }
 
 // describe says what a valid configuration amounts to.
-func (a *app) describe(ctx context.Context, repo git.Repo, cfg steps.Config, table bool, r *validateResult) error {
+func (a *app) describe(ctx context.Context, repo git.Repo, cfg settings.Config, table bool, r *validateResult) error {
 	r.Valid, r.Mode, r.MaxSlots, r.StrictPort = true, cfg.Mode, cfg.MaxSlots, cfg.StrictPort
 	r.PortSearchRange, r.SlotStride, r.ProcessManager = cfg.PortSearchRange, cfg.SlotStride, cfg.ProcessManager
 	r.Warnings = append(r.Warnings, cfg.Warnings()...)
@@ -172,7 +173,7 @@ func (a *app) describe(ctx context.Context, repo git.Repo, cfg steps.Config, tab
 
 // portless adds the services without a port, and those in Docker of which the compose
 // file says nothing.
-func (r *validateResult) portless(cfg steps.Config) {
+func (r *validateResult) portless(cfg settings.Config) {
 	for _, s := range cfg.Services {
 		named := func(other serviceBaseView) bool { return other.Name == s.Name }
 		if !slices.ContainsFunc(r.Services, named) {
@@ -182,7 +183,7 @@ func (r *validateResult) portless(cfg steps.Config) {
 }
 
 // slots fills the table of slots and ports.
-func (a *app) slots(repo git.Repo, cfg steps.Config, ports []steps.Nominal, r *validateResult) error {
+func (a *app) slots(repo git.Repo, cfg settings.Config, ports []steps.Nominal, r *validateResult) error {
 	st, err := a.openStore()
 	if err != nil {
 		return err

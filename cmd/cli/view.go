@@ -11,6 +11,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/look"
 )
 
 // portMap are the leases of a session, by name; an object also when empty.
@@ -111,7 +112,7 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 	}
 	if s.State == fsm.Active {
 		v.Rebooted = steps.Rebooted(s.Run.Owner)
-		v.Dead = append(v.Dead, steps.Dead(s)...)
+		v.Dead = append(v.Dead, look.Dead(s)...)
 	}
 	if f := s.Failure; f != nil && s.State == fsm.Failed {
 		v.Error = &shown{Code: f.Code, Message: f.Message, Step: f.Step, Session: s.Slug, State: string(s.State),

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"ecluse/steps/look"
 
-	"ecluse/steps"
+	"github.com/spf13/cobra"
 )
 
 // maxPID is above every pid that Linux gives (2^22).
@@ -62,7 +62,7 @@ func (a *app) whosePID(ctx context.Context, pid int) error {
 	if err != nil {
 		return err
 	}
-	b, owned, err := steps.Whose(ctx, pid, all)
+	b, owned, err := look.Whose(ctx, pid, all)
 	if err != nil {
 		return fmt.Errorf("find out whose pid %d is: %w", pid, err)
 	}
@@ -88,7 +88,7 @@ func (a *app) whosePID(ctx context.Context, pid int) error {
 }
 
 // partOf says what of the session a process is.
-func partOf(b steps.Belonging) string {
+func partOf(b look.Belonging) string {
 	var parts []string
 	switch {
 	case b.Service != "":

@@ -19,6 +19,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps"
 	"ecluse/steps/docker/dockertest"
+	"ecluse/steps/settings"
 	"ecluse/store"
 )
 
@@ -257,7 +258,7 @@ func (e example) basePorts(t *testing.T) []int {
 }
 
 // loadText reads a configuration.
-func loadText(t *testing.T, text string) (steps.Config, error) {
+func loadText(t *testing.T, text string) (settings.Config, error) {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, ".ecluse.toml"), []byte(text), 0o644); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"ecluse/saga/session"
-	"ecluse/steps"
 	"ecluse/steps/proc"
+	"ecluse/steps/settings"
 	"ecluse/store"
 )
 
@@ -112,7 +112,7 @@ func TestASecondSignalLeavesTheSessionToRecover(t *testing.T) {
 	if took := time.Since(begun); took > 2500*time.Millisecond {
 		t.Errorf("it left after %s", took)
 	}
-	left, err := proc.Carrying(steps.EnvSession+"="+id, steps.EnvStep+"=hook:post_up")
+	left, err := proc.Carrying(settings.EnvSession+"="+id, settings.EnvStep+"=hook:post_up")
 	if err != nil || len(left) != 0 {
 		t.Errorf("of the hook, there is left: %v, %v", left, err)
 	}

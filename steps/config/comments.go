@@ -13,8 +13,8 @@ import (
 	"unicode"
 )
 
-// Comments are the comments of structs and their fields: "steps.Config",
-// "steps.Config.Mode".
+// Comments are the comments of structs and their fields: "settings.Config",
+// "settings.Config.Mode".
 type Comments map[string]string
 
 // ReadComments reads them out of Go files. Fields that follow one another without a
