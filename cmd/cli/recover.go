@@ -68,21 +68,7 @@ func (a *app) recover(o recoverOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	var results []*recovered
-	var work []session.RecoverRequest
-	for _, s := range chosen {
-		req := session.RecoverRequest{Key: s.Key, Mode: o.mode(), Repair: o.repair}
-		r, needed := plan(m, req, s, len(args) > 0)
-		if needed && o.dryRun && r.From == string(fsm.Active) && a.isWhole(s) {
-			r.Does, r.Done = nothing, true
-		}
-		if r != nil {
-			results = append(results, r)
-			if needed && !o.dryRun {
-				work = append(work, req)
-			}
-		}
-	}
+	results, work := a.assess(m, o, chosen, len(args) > 0)
 	if len(work) > 0 {
 		if err := a.recoverAll(work, results); err != nil {
 			return err
@@ -97,6 +83,26 @@ func (a *app) recover(o recoverOptions, args []string) error {
 		return err
 	}
 	return a.hintRepair(o, args, chosen)
+}
+
+// assess says what is, or with --dry-run would be, done with each session, and asks for
+// it. Named are sessions that the user named.
+func (a *app) assess(m *session.Manager, o recoverOptions, chosen []session.Session, named bool) (results []*recovered, work []session.RecoverRequest) {
+	for _, s := range chosen {
+		req := session.RecoverRequest{Key: s.Key, Mode: o.mode(), Repair: o.repair}
+		r, needed := plan(m, req, s, named)
+		if r == nil {
+			continue
+		}
+		if needed && o.dryRun && r.From == string(fsm.Active) && a.isWhole(s) {
+			r.Does, r.Done = nothing, true
+		}
+		results = append(results, r)
+		if needed && !o.dryRun {
+			work = append(work, req)
+		}
+	}
+	return results, work
 }
 
 // hintRepair tells of active sessions whose services have died: recover leaves those

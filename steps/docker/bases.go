@@ -110,53 +110,74 @@ var (
 // renamed puts names of a session's own in the place of images, and says which
 // images those were.
 func renamed(text string, b *types.BuildConfig, own map[string]string) (out string, names []string) {
-	args, stages := map[string]string{}, map[string]bool{}
-	put := func(name string) string {
-		full := os.Expand(name, func(key string) string {
-			key, fallback, _ := strings.Cut(key, ":-")
-			return either(args[key], fallback)
-		})
-		_, context := b.AdditionalContexts[full]
-		image := canonical(full)
-		if context || stages[strings.ToLower(full)] || own[image] == "" {
-			return name
-		}
-		names = append(names, image)
-		return own[image]
-	}
+	d := fromLines{build: b, own: own, args: map[string]string{}, stages: map[string]bool{}}
 	lines := strings.Split(text, "\n")
-	end, continued, begun := "", false, false
+	end, continued := "", false
 	for i, line := range lines {
-		switch {
-		case end != "":
+		if end != "" { // inside of a text that is no instruction
 			if strings.TrimSpace(line) == end {
 				end = ""
 			}
 			continue
-		case continued:
-		default:
-			if m := argLine.FindStringSubmatch(line); m != nil && !begun {
-				args[m[1]] = strings.Trim(m[2], `"'`)
-				if value := b.Args[m[1]]; value != nil {
-					args[m[1]] = *value
-				}
-			}
-			if m := fromLine.FindStringSubmatch(line); m != nil {
-				begun = true
-				lines[i] = m[1] + put(m[2]) + m[3]
-				stages[strings.ToLower(m[4])] = m[4] != ""
-			}
 		}
-		if m := copyFrom.FindStringSubmatch(line); m != nil {
-			lines[i] = m[1] + put(m[2]) + m[3]
-		}
+		lines[i] = d.renamed(line, continued)
 		if m := heredoc.FindStringSubmatch(line); m != nil {
 			end = m[1]
 		}
 		continued = strings.HasSuffix(strings.TrimRight(line, " \t\r"), `\`)
 	}
-	slices.Sort(names)
-	return strings.Join(lines, "\n"), slices.Compact(names)
+	slices.Sort(d.names)
+	return strings.Join(lines, "\n"), slices.Compact(d.names)
+}
+
+// fromLines is what the lines of a Dockerfile so far say of those to come.
+type fromLines struct {
+	build *types.BuildConfig
+	// own are the session's names of images.
+	own map[string]string
+	// args are the variables that FROM may refer to, stages the names of those that
+	// have begun.
+	args   map[string]string
+	stages map[string]bool
+	begun  bool
+	// names are the images that a name was put in the place of.
+	names []string
+}
+
+// renamed is the line with the session's names; continued is one that goes on with the
+// instruction before it.
+func (d *fromLines) renamed(line string, continued bool) string {
+	out := line
+	if m := argLine.FindStringSubmatch(line); m != nil && !continued && !d.begun {
+		d.args[m[1]] = strings.Trim(m[2], `"'`)
+		if value := d.build.Args[m[1]]; value != nil {
+			d.args[m[1]] = *value
+		}
+	}
+	if m := fromLine.FindStringSubmatch(line); m != nil && !continued {
+		d.begun = true
+		out = m[1] + d.put(m[2]) + m[3]
+		d.stages[strings.ToLower(m[4])] = m[4] != ""
+	}
+	if m := copyFrom.FindStringSubmatch(line); m != nil {
+		out = m[1] + d.put(m[2]) + m[3]
+	}
+	return out
+}
+
+// put is the session's name of an image, or the name itself if it has none.
+func (d *fromLines) put(name string) string {
+	full := os.Expand(name, func(key string) string {
+		key, fallback, _ := strings.Cut(key, ":-")
+		return either(d.args[key], fallback)
+	})
+	_, context := d.build.AdditionalContexts[full]
+	image := canonical(full)
+	if context || d.stages[strings.ToLower(full)] || d.own[image] == "" {
+		return name
+	}
+	d.names = append(d.names, image)
+	return d.own[image]
 }
 
 // canonical is an image's name in the one form in which two are compared.
