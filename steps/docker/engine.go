@@ -96,7 +96,7 @@ func findCompose(ctx context.Context, place Place) ([]string, error) {
 			return command, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: Docker Compose 2 or later is needed; install it: https://docs.docker.com/compose/install/linux/", ErrMissing)
+	return nil, composeMissing{}
 }
 
 // plainCompose keeps what the user set for their own use of Compose from changing

@@ -125,3 +125,14 @@ func (e *LeftError) Error() string {
 
 // Unwrap returns the cause.
 func (e *LeftError) Unwrap() error { return e.Err }
+
+// composeMissing is an [ErrMissing] of the plugin alone.
+type composeMissing struct{}
+
+// Error says what to install.
+func (composeMissing) Error() string {
+	return "docker compose is missing: Docker Compose 2 or later is needed; install it: https://docs.docker.com/compose/install/linux/"
+}
+
+// Is reports that it is an [ErrMissing].
+func (composeMissing) Is(err error) bool { return err == ErrMissing }

@@ -36,7 +36,9 @@ func (e *Engine) committed(ctx context.Context) (map[string]string, error) {
 
 // labelOf is a label in a format. One that is not there is empty; docker would write
 // "<no value>" of some things, and nothing of others.
-func labelOf(name string) string { return fmt.Sprintf("{{with index .Config.Labels %q}}{{.}}{{end}}", name) }
+func labelOf(name string) string {
+	return fmt.Sprintf("{{with index .Config.Labels %q}}{{.}}{{end}}", name)
+}
 
 // pairs asks for two columns. What has vanished meanwhile is left out.
 func (e *Engine) pairs(ctx context.Context, format string, args []string) (map[string]string, error) {
