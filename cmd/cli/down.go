@@ -104,7 +104,7 @@ func (a *app) down(o downOptions, args []string) error {
 	}
 	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
 	if as[*session.BusyError](err) {
-		return hinted{err, "ecluse down " + seen.Slug + " --wait 10m"}
+		return fmt.Errorf("%w; --wait 10m would wait for it", err)
 	}
 	if err != nil {
 		return err

@@ -257,10 +257,7 @@ func hint(err error, k kind) string {
 	}
 	var run *session.RunError
 	errors.As(err, &run)
-	var busy *session.BusyError
 	switch {
-	case errors.As(err, &busy):
-		return "ecluse status " + busy.Key.Slug + " --wait 10m"
 	case errors.Is(err, session.ErrBusy), errors.Is(err, session.ErrExhausted), errors.Is(err, session.ErrNotFound):
 		return "ecluse ls"
 	case errors.Is(err, config.ErrMissing):

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +128,7 @@ func (a *app) up(o upOptions, args []string) error {
 		},
 	})
 	if as[*session.BusyError](err) {
-		return hinted{err, "ecluse up " + git.Quote(cmp.Or(target.branch, target.key.Slug)) + " --wait 10m"}
+		return fmt.Errorf("%w; --wait 10m would wait for it", err)
 	}
 	if err != nil {
 		return err
