@@ -36,6 +36,8 @@ Per step, in one run:
 	done -> failed                                     lost: looked at, and not whole
 	done | failed -> compensating (-> saved)* -> compensated | compensation-failed
 	compensation-failed -> compensating                a retry
+	compensation-failed -> abandoned                   as the next run back begins
+	abandoned -> started                               a later run
 	compensated -> started                             a later run
 
 Anything else is refused with [ErrGrammar] and changes nothing. A step that is
@@ -95,5 +97,11 @@ compensates only the steps that it began itself. A compensation that fails for
 good leaves what it stands on alone (the worktree holds the compose file that the
 compose step still needs) while the rest goes on; the run then ends [Stuck], and
 a later run begins with exactly what is left.
+
+What can never be compensated would keep its session for ever. A run back may be begun
+with the word to abandon steps, of which a compensation has failed: they count as gone
+for what they stand on, and the history keeps their facts. That is one transition with
+the beginning of the run, so no crash comes between. Should the plan go forward again,
+an abandoned step is made anew as one of which something may be there.
 */
 package saga

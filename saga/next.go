@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -18,7 +19,8 @@ const (
 	// Event.Scope a failure reverts only what that run began.
 	RunForward EventKind = "run-forward"
 	// RunBackward begins a run that compensates everything but Event.Steps,
-	// or turns one that goes forward (Event.Err says why).
+	// or turns one that goes forward (Event.Err says why). Those in Event.Abandon,
+	// whose compensation failed, are given up.
 	RunBackward EventKind = "run-backward"
 	// Resume tells that a new owner goes on: whatever was running is in doubt,
 	// and the done steps in Event.Steps were found missing.
@@ -50,6 +52,8 @@ type Event struct {
 	Steps []string
 	// Scope: see RunForward.
 	Scope string
+	// Abandon: see RunBackward.
+	Abandon []string
 	// Key and Data are what StepSaved saved.
 	Key  string
 	Data json.RawMessage
@@ -108,6 +112,8 @@ type Entry struct {
 	Phase   Phase  `json:"phase"`
 	Attempt int    `json:"attempt,omitempty"`
 	Err     string `json:"error,omitempty"`
+	// Facts that the step had saved, if it was abandoned: they say what it leaves.
+	Facts map[string]json.RawMessage `json:"facts,omitempty"`
 }
 
 // Decision is the answer of [Next].
@@ -159,7 +165,7 @@ func (m *machine) apply(e Event) error {
 	case RunForward:
 		return m.runForward(e)
 	case RunBackward:
-		m.runBackward(e)
+		return m.runBackward(e)
 	case Resume:
 		m.resume(e.Steps)
 	case Turn:
@@ -273,7 +279,7 @@ func (m *machine) runForward(e Event) error {
 		if s.Phase == Done && !lost {
 			continue
 		}
-		half := s.Phase.Running() || s.Phase == Failed || s.Phase == CompensationFailed
+		half := s.Phase.Running() || s.Phase == Failed || s.Phase == CompensationFailed || s.Phase == PhaseAbandoned
 		s.Prior, s.Resumed = s.Prior || lost || half, lost || half
 		s.Phase, s.Attempt, s.Compensation, s.Permanent, s.Err = Planned, 0, 0, false, ""
 	}
@@ -282,7 +288,7 @@ func (m *machine) runForward(e Event) error {
 
 // runBackward begins a teardown, whatever was going on before. Only what is done
 // can be kept.
-func (m *machine) runBackward(e Event) {
+func (m *machine) runBackward(e Event) error {
 	m.p.Direction, m.p.Scope, m.p.Kept, m.p.Cause = Backward, "", nil, nil
 	for i, spec := range m.plan.Steps {
 		if m.p.Steps[i].Phase == Done && slices.Contains(e.Steps, spec.Name) {
@@ -297,6 +303,30 @@ func (m *machine) runBackward(e Event) {
 		s := &m.p.Steps[i]
 		s.Compensation, s.Permanent = 0, false
 	}
+	return m.abandon(e.Abandon)
+}
+
+// abandon gives steps up. What was abandoned before stays so: the run that did it may
+// have been cut off, or have failed at another step.
+func (m *machine) abandon(names []string) error {
+	for _, name := range names {
+		i := m.plan.Index(name)
+		if i < 0 {
+			return fmt.Errorf("step %q is to be abandoned, and is not in the plan: %w", name, ErrGrammar)
+		}
+		s := &m.p.Steps[i]
+		switch s.Phase {
+		case PhaseAbandoned:
+			continue
+		case CompensationFailed:
+			s.Resumed = false // its attempt has ended: there is nobody to wait for
+			m.set(i, PhaseAbandoned, s.Err)
+			m.entries[len(m.entries)-1].Facts = maps.Clone(s.Facts)
+		default:
+			return fmt.Errorf("step %s is to be abandoned, and is %s: %w", name, s.Phase, ErrGrammar)
+		}
+	}
+	return nil
 }
 
 // resume puts what was running back to where the new owner starts it again.

@@ -21,12 +21,15 @@ const (
 	Compensating       Phase = "compensating"
 	Compensated        Phase = "compensated"
 	CompensationFailed Phase = "compensation-failed"
+	// PhaseAbandoned: its compensation failed, and somebody has decided to go on
+	// without it. What it leaves is theirs from then on; its facts stay.
+	PhaseAbandoned Phase = "abandoned"
 )
 
 // Known reports whether p is a phase of this version.
 func (p Phase) Known() bool {
 	switch p {
-	case Planned, Started, Done, Failed, Compensating, Compensated, CompensationFailed:
+	case Planned, Started, Done, Failed, Compensating, Compensated, CompensationFailed, PhaseAbandoned:
 		return true
 	}
 	return false
@@ -37,7 +40,9 @@ func (p Phase) Known() bool {
 func (p Phase) Running() bool { return p == Started || p == Compensating }
 
 // Back reports whether a step of that phase is, or was last, being compensated.
-func (p Phase) Back() bool { return p == Compensating || p == Compensated || p == CompensationFailed }
+func (p Phase) Back() bool {
+	return p == Compensating || p == Compensated || p == CompensationFailed || p == PhaseAbandoned
+}
 
 // Direction is which way a run goes.
 type Direction string
@@ -164,6 +169,18 @@ func (p Progress) Outstanding(plan Plan) []string {
 	return names
 }
 
+// Uncompensated lists the steps whose compensation failed when it was last tried. They,
+// and no others, can be abandoned.
+func (p Progress) Uncompensated(plan Plan) []string {
+	var names []string
+	for i, s := range p.Steps {
+		if s.Phase == CompensationFailed {
+			names = append(names, plan.Steps[i].Name)
+		}
+	}
+	return names
+}
+
 // begun reports whether compensation must (still) deal with step i.
 func (p Progress) begun(plan Plan, i int) bool {
 	s := p.Steps[i]
@@ -173,6 +190,8 @@ func (p Progress) begun(plan Plan, i int) bool {
 	switch s.Phase {
 	case Planned: // perhaps cut off, and not begun again since
 		return s.Prior && (p.Scope == "" || s.Run == p.Scope)
+	case PhaseAbandoned:
+		return false
 	case Compensated:
 		return s.Prior && p.Scope == ""
 	default:

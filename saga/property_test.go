@@ -320,7 +320,14 @@ func (s *sim) backward(run string) bool {
 		kept = []string{"s0"}
 	}
 	s.scope = false
-	s.begin(run, saga.Event{Kind: saga.RunBackward, Steps: kept})
+	var abandoned []string
+	for _, name := range s.p.Uncompensated(s.plan) {
+		if rapid.IntRange(0, 2).Draw(s.T, "abandon") == 0 {
+			abandoned = append(abandoned, name)
+			s.effects[s.plan.Index(name)] = 0 // it is the user's from now on
+		}
+	}
+	s.begin(run, saga.Event{Kind: saga.RunBackward, Steps: kept, Abandon: abandoned})
 	s.toTheEnd()
 	return kept != nil
 }

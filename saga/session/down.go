@@ -22,8 +22,12 @@ type DownRequest struct {
 // Down compensates everything that was done for a session, and returns what it
 // was. A session whose up is under way is first stopped by asking its owner.
 //
-// The errors wrap [ErrNotFound] or [ErrBusy], or are a [RunError].
+// The errors wrap [ErrNotFound] or [ErrBusy], or are a [RunError] or an [AbandonError].
 func (m *Manager) Down(stops Stops, req DownRequest) (s Session, err error) {
+	// Before anybody is asked to stop: what cannot be done must change nothing.
+	if err := m.mayAbandon(req); err != nil {
+		return Session{}, err
+	}
 	lock, asked, err := m.ownAfterStop(stops, req)
 	if err != nil {
 		return Session{}, err

@@ -170,6 +170,11 @@ func (m *model) claim(s mstate, i int, emit emit) {
 		return
 	}
 	to.row = a.row
+	if m.verbs[p.verb].abandons && claims[p.way] == ClaimDown {
+		for _, name := range m.rows[s.row].s.Progress.Uncompensated(m.plan) {
+			to.world[m.plan.Index(name)] = none // it is the user's from now on
+		}
+	}
 	to.epoch = m.epochAfter(s)
 	for j := range to.procs {
 		to.procs[j].flags &^= owns

@@ -20,13 +20,15 @@ func modelPlan() saga.Plan {
 }
 
 var (
-	runUp      = mverb{verb: VerbUp}
-	runUpKeep  = mverb{verb: VerbUp, opts: Options{KeepOnFailure: true}}
-	runDown    = mverb{verb: VerbDown}
-	runStop    = mverb{verb: VerbDown, opts: Options{KeepWorktree: true}}
-	runPause   = mverb{verb: VerbDown, opts: Options{KeepWorktree: true, KeepVolumes: true}}
-	runRecover = mverb{verb: VerbRecover, mode: Auto}
-	runBack    = mverb{verb: VerbRecover, mode: Rollback}
+	runUp             = mverb{verb: VerbUp}
+	runUpKeep         = mverb{verb: VerbUp, opts: Options{KeepOnFailure: true}}
+	runDown           = mverb{verb: VerbDown}
+	runStop           = mverb{verb: VerbDown, opts: Options{KeepWorktree: true}}
+	runPause          = mverb{verb: VerbDown, opts: Options{KeepWorktree: true, KeepVolumes: true}}
+	runAbandon        = mverb{verb: VerbDown, abandons: true}
+	runAbandonAndStop = mverb{verb: VerbDown, opts: Options{KeepWorktree: true}, abandons: true}
+	runRecover        = mverb{verb: VerbRecover, mode: Auto}
+	runBack           = mverb{verb: VerbRecover, mode: Rollback}
 )
 
 func TestModel(t *testing.T) {
@@ -53,6 +55,8 @@ func TestModel(t *testing.T) {
 		{"options", modelPlan(), 2, []mverb{runUp, runUpKeep, runDown, runStop, runRecover, runBack}, 1, 1, 0, 1},
 		{"retries and best effort", patient, 2, []mverb{runUp, runDown, runRecover}, 1, 3, 0, 0},
 		{"data", holding, 2, []mverb{runUp, runDown, runStop, runPause, runRecover}, 1, 1, 0, 0},
+		{"abandoning", modelPlan(), 2, []mverb{runUp, runDown, runAbandon, runRecover}, 1, 2, 0, 0},
+		{"abandoning what is stopped", modelPlan(), 2, []mverb{runUp, runDown, runAbandonAndStop, runRecover}, 1, 1, 0, 0},
 		{"parking", saga.Plan{Steps: modelPlan().Steps[:2]}, 2, []mverb{runUp, runDown, runRecover}, 7, 0, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -134,6 +134,8 @@ type mverb struct {
 	verb Verb
 	opts Options
 	mode Mode // of recover
+	// abandons: it abandons every step that may be.
+	abandons bool
 }
 
 // mrow is an interned record with what the invariants ask of it.
@@ -243,6 +245,9 @@ func (m *model) event(c mcall) Event {
 	}
 	if slices.Contains([]EventKind{ClaimResume, ClaimDown}, c.kind) && m.verbs[c.verb].verb != VerbDown {
 		e.Options = m.rows[c.row].s.Run.Options // as the Manager does
+	}
+	if m.verbs[c.verb].abandons && c.kind == ClaimDown {
+		e.Options.Abandon = m.rows[c.row].s.Progress.Uncompensated(m.plan)
 	}
 	for i, spec := range m.plan.Steps {
 		if c.missing&(1<<i) != 0 {

@@ -101,6 +101,9 @@ type Options struct {
 	KeepVolumes bool `json:"keep_volumes,omitempty"`
 	// NoHooks compensates hooks without running their mirrors.
 	NoHooks bool `json:"no_hooks,omitempty"`
+	// Abandon names steps that a teardown does not compensate any more. It must have
+	// failed at them before.
+	Abandon []string `json:"abandon,omitempty"`
 }
 
 // keeps reports whether a teardown leaves a step as it is.

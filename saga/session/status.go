@@ -64,7 +64,7 @@ func Current(s Session) int {
 			}
 		case saga.Done:
 			last = i
-		case saga.Compensated:
+		case saga.Compensated, saga.PhaseAbandoned:
 		}
 	}
 	switch {

@@ -162,13 +162,16 @@ func (t *transition) claimDown() error {
 	if err := t.fire(fsm.Down); err != nil {
 		return err
 	}
+	if err := t.s.abandons(t.e.Options.Abandon); err != nil {
+		return err
+	}
 	var kept []string
 	for _, spec := range t.s.Plan.Steps {
 		if t.e.Options.keeps(spec) {
 			kept = append(kept, spec.Name)
 		}
 	}
-	return t.engine(saga.Event{Kind: saga.RunBackward, Steps: kept})
+	return t.engine(saga.Event{Kind: saga.RunBackward, Steps: kept, Abandon: t.e.Options.Abandon})
 }
 
 // claimResume goes on with a run that was cut off, in its own direction.

@@ -432,7 +432,7 @@ func TestOptionsAreRecorded(t *testing.T) {
 	other := l.claimEvent(ClaimResume)
 	other.Options, other.Owner = Options{DeleteWorktree: true}, Owner{PID: 99, Verb: VerbRecover}
 	l.on(other)
-	if r := l.s.Run; r.Options != (Options{KeepWorktree: true, KeepVolumes: true}) || r.Verb != VerbDown || r.Owner.PID != 99 || r.Takeovers != 1 {
+	if r := l.s.Run; !cmp.Equal(r.Options, Options{KeepWorktree: true, KeepVolumes: true}) || r.Verb != VerbDown || r.Owner.PID != 99 || r.Takeovers != 1 {
 		t.Errorf("%+v", r)
 	}
 	l.tell(undone("web", "db")...).want(fsm.Stopped)
