@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -218,39 +217,5 @@ func TestNotAFile(t *testing.T) {
 		if _, err := useAll(t, s, name); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// TestDamageNamesCopy makes sure that the error of a damaged file names the last
-// good copy.
-func TestDamageNamesCopy(t *testing.T) {
-	s := newStore(t)
-	up(t, s, 1)
-	s.now = func() time.Time { return time.Now().Add(25 * time.Hour) }
-	up(t, s, 2)
-	copies := s.copies()
-	if len(copies) != 1 {
-		t.Fatalf("copies %v", copies)
-	}
-	if err := os.Truncate(s.Path(), 100); err != nil {
-		t.Fatal(err)
-	}
-	_, err := s.Get(key(1))
-	var damaged *DamagedError
-	if !errors.As(err, &damaged) || damaged.Copy != copies[0] || damaged.Path != s.Path() {
-		t.Fatalf("error %v", err)
-	}
-	aside, err := s.SetAside()
-	if info, statErr := os.Stat(aside); err != nil || statErr != nil || info.Size() != 100 {
-		t.Fatalf("set aside as %q: %v, %v", aside, err, statErr)
-	}
-	if all := list(t, s); len(all) > 0 {
-		t.Errorf("without a file there are %v", all)
-	}
-	if err := os.Rename(filepath.Clean(damaged.Copy), s.Path()); err != nil {
-		t.Fatal(err)
-	}
-	if all := list(t, s); len(all) == 0 {
-		t.Error("the copy lists nothing")
 	}
 }

@@ -23,18 +23,17 @@ type DamagedError struct {
 	Path string
 	// Why, as a phrase.
 	Why string
-	// Copy is the last good copy; empty when there is none.
+	// Copy is the last copy; empty when there is none.
 	Copy string
 }
 
 // Error names the file, the damage and the way out.
 func (e *DamagedError) Error() string {
-	if e.Copy == "" {
-		return fmt.Sprintf("the state file %s is damaged: %s; there is no copy of it, so move it away and end by hand what `git worktree list` and the docker label ecluse.repo show",
-			e.Path, e.Why)
+	last := "there is no copy of it"
+	if e.Copy != "" {
+		last = "the last copy is " + e.Copy
 	}
-	return fmt.Sprintf("the state file %s is damaged: %s; go back to the last good copy with: cp %s %s",
-		e.Path, e.Why, e.Copy, e.Path)
+	return fmt.Sprintf("the state file %s is damaged: %s; %s; `ecluse doctor --rebuild` makes a new one", e.Path, e.Why, last)
 }
 
 // Unwrap returns [ErrDamaged].

@@ -209,22 +209,6 @@ func (s *Store) create() error {
 	return syncUp(s.dir)
 }
 
-// SetAside gives the state file, damaged as it may be, another name, which it
-// returns. The next write makes a new file; what the old one says has to be
-// gathered from what the sessions made.
-func (s *Store) SetAside() (string, error) {
-	lock, err := s.lockExclusive("set the state file aside")
-	if err != nil {
-		return "", s.writeError(err)
-	}
-	defer lock.release()
-	name := s.Path() + ".damaged-" + s.now().UTC().Format(timeInName)
-	if err := os.Rename(s.Path(), name); err != nil {
-		return "", s.writeError(fmt.Errorf("set the state file aside: %w", err))
-	}
-	return name, syncDir(s.dir)
-}
-
 // build makes a file with all buckets in it.
 func (s *Store) build(path string) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: boltTimeout})
