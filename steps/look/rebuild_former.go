@@ -1,0 +1,114 @@
+package look
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"ecluse/saga/session"
+	"ecluse/steps/git"
+	"ecluse/steps/proc"
+	"ecluse/steps/settings"
+)
+
+// FormerSession is a session of the original tool, as its state file has it.
+type FormerSession struct {
+	Slug     string         `json:"slug"`
+	Mode     string         `json:"mode"`
+	Slot     int            `json:"slot"`
+	Branch   string         `json:"branch"`
+	Worktree string         `json:"worktree_path"`
+	Status   string         `json:"status"` // empty is active
+	Project  string         `json:"compose_project"`
+	Ports    map[string]int `json:"port_overrides"`
+}
+
+// maxFormer is how much of a state file of the original tool is read.
+const maxFormer = 16 << 20
+
+// FormerPath is where the original tool keeps the sessions of a repository.
+func FormerPath(root string) string { return filepath.Join(root, ".ecluse", "state.json") }
+
+// FormerSessions are those that the original tool has in a repository. Its file is only
+// read.
+func FormerSessions(root string) ([]FormerSession, error) {
+	path := FormerPath(root)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the original tool's state: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFormer {
+		return nil, fmt.Errorf("read the original tool's state: %s is no file of a state", path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the original tool's state: %w", err)
+	}
+	var state struct {
+		Sessions []FormerSession `json:"sessions"`
+	}
+	if err := json.Unmarshal(data, &state); err != nil {
+		return nil, fmt.Errorf("read the original tool's state: %s: %w", path, err)
+	}
+	return state.Sessions, nil
+}
+
+// former takes the sessions of the original tool as evidence: their worktrees are the
+// user's, as far as we are concerned, and their slots and ports are kept.
+func (g *gatherer) former(ctx context.Context, repo git.Repo) error {
+	list, err := FormerSessions(repo.Root)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	all, err := repo.Worktrees(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		key := session.Key{Repo: repo.CommonDir, Slug: one.Slug}
+		if session.CheckSlug(one.Slug) != nil || g.found[key] != nil {
+			continue // it is ours by now
+		}
+		e := Evidence{
+			Key: key, Root: repo.Root, Branch: one.Branch, Mode: one.Mode, Worktree: one.Worktree, Slot: one.Slot,
+			Former: true, Found: []string{FormerPath(repo.Root)}, vars: map[string]string{}, marked: map[string][]proc.ID{},
+		}
+		if one.Status == "pending" {
+			g.doubt(e, fmt.Sprintf("the original tool is at work on session %s, or was cut off; end it with that", one.Slug), "")
+			continue
+		}
+		branch := ""
+		for _, w := range all {
+			if git.Same(w.Path, one.Worktree) {
+				branch = w.Branch
+			}
+		}
+		if branch != one.Branch || branch == "" {
+			g.doubt(e, fmt.Sprintf("session %s of the original tool has no worktree of branch %s at %s any more", one.Slug, one.Branch, one.Worktree), "")
+			continue
+		}
+		if vars, known, err := readEnvFile(one.Worktree); err == nil && known {
+			e.vars = vars
+		}
+		for name, port := range one.Ports {
+			e.vars[portVariable(name)] = strconv.Itoa(port)
+		}
+		if one.Project != "" {
+			g.doubt(e, fmt.Sprintf("the containers of session %s are in the original tool's compose project %s, and hold its ports: remove them before you bring it up", one.Slug, one.Project),
+				"docker compose -p "+git.Quote(one.Project)+" down")
+		}
+		g.found[key] = &e
+	}
+	return nil
+}
+
+// portVariable is the variable of a lease.
+func portVariable(lease string) string { return "ECLUSE_" + settings.EnvKey(lease) + "_PORT" }

@@ -1,0 +1,185 @@
+package look
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ecluse/fsm"
+	"ecluse/saga/session"
+	"ecluse/steps"
+	"ecluse/steps/git"
+	"ecluse/steps/settings"
+)
+
+// Where the record of a [Rebuilt] comes from.
+const (
+	FromRecord   = "record"
+	FromCopy     = "copy"
+	FromEvidence = "evidence"
+	FromFormer   = "original"
+)
+
+// Rebuilt is a session of the state that is to be.
+type Rebuilt struct {
+	session.Session
+	// From is one of the From constants, Found what spoke for it.
+	From  string
+	Found []string
+}
+
+// Rebuilding is how the records are made.
+type Rebuilding struct {
+	Traces
+	// Copy: the records are those of a copy, which may be out of date.
+	Copy bool
+	// Config is the configuration of a repository, by its main worktree.
+	Config func(root string) (settings.Config, error)
+	Now    time.Time
+
+	cfgs map[session.Key]settings.Config
+	rows []Rebuilt
+}
+
+// Rows are the records of a state that is rebuilt of records that can still be read, and
+// of evidence; and what nothing is made of. Evidence is younger than a copy. The slot
+// and the ports of each are its alone.
+func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, error) {
+	r.cfgs = map[session.Key]settings.Config{}
+	doubts := slices.Clone(g.Doubts)
+	left := map[session.Key]Evidence{}
+	for _, e := range g.Evidence {
+		left[e.Key] = e
+	}
+	var old []Rebuilt
+	for _, row := range r.Sessions {
+		e, found := left[row.Key]
+		if !r.Copy {
+			delete(left, row.Key)
+			r.rows = append(r.rows, Rebuilt{row, FromRecord, nil})
+			continue
+		}
+		if found {
+			renewed, same, err := e.Renewed(ctx, row, r.Home)
+			if err != nil {
+				return nil, nil, err
+			}
+			if same {
+				delete(left, row.Key)
+				r.rows = append(r.rows, Rebuilt{renewed, FromCopy, e.Found})
+			}
+			continue
+		}
+		if private, _ := r.Known(row.Key); !private {
+			doubts = append(doubts, Doubt{Key: row.Key, What: fmt.Sprintf("session %s is in the copy, and nothing is there of it: it was taken down since", row.Slug)})
+			continue
+		}
+		Doubtful(&row, "it is of a copy of the state, and nothing but its private folder was found of it")
+		old = append(old, Rebuilt{row, FromCopy, nil})
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(left), func(a, b session.Key) int { return strings.Compare(a.Repo+"\x00"+a.Slug, b.Repo+"\x00"+b.Slug) }) {
+		if err := r.fromEvidence(ctx, left[key]); err != nil {
+			return nil, nil, err
+		}
+	}
+	more, err := r.settle(ctx, append(r.rows, old...))
+	return r.rows, append(doubts, more...), err
+}
+
+// fromEvidence makes a record of evidence alone.
+func (r *Rebuilding) fromEvidence(ctx context.Context, e Evidence) error {
+	cfg, err := r.Config(e.Root)
+	if err != nil {
+		return fmt.Errorf("rebuild session %s of %s: %w", e.Slug, e.Root, err)
+	}
+	s, err := e.Session(ctx, cfg, r.Home, r.Now)
+	if err != nil {
+		return err
+	}
+	from := FromEvidence
+	if e.Former {
+		from = FromFormer
+	}
+	r.cfgs[e.Key] = cfg
+	r.rows = append(r.rows, Rebuilt{s, from, e.Found})
+	return nil
+}
+
+// settle gives every row a slot and ports of its own. Rows that claim those of one
+// before them are left out: that one has more that speaks for it, or as much.
+func (r *Rebuilding) settle(ctx context.Context, rows []Rebuilt) (doubts []Doubt, err error) {
+	r.rows = nil
+	slots, ports := map[session.Key]string{}, map[int]string{}
+	at := func(s session.Session) session.Key { return session.Key{Repo: s.Repo, Slug: fmt.Sprint(s.Slot)} }
+	var open []Rebuilt
+	for _, row := range rows {
+		what := ""
+		if by, taken := slots[at(row.Session)]; taken && row.Slot != 0 {
+			what = fmt.Sprintf("session %s has slot %d, which %s has, too", row.Slug, row.Slot, by)
+		}
+		for name, port := range row.Ports {
+			if by, taken := ports[port]; taken {
+				what = fmt.Sprintf("session %s has port %d (%s), which %s has, too", row.Slug, port, name, by)
+			}
+		}
+		if what != "" {
+			doubts = append(doubts, Doubt{Key: row.Key, What: what, Fix: "ecluse -C " + git.Quote(row.Worktree) + " up"})
+			continue
+		}
+		for _, port := range row.Ports {
+			ports[port] = row.Slug
+		}
+		if row.Slot == 0 {
+			open = append(open, row)
+			continue
+		}
+		slots[at(row.Session)] = row.Slug
+		r.rows = append(r.rows, row)
+	}
+	for _, row := range open {
+		held := map[int]string{}
+		for _, other := range r.rows {
+			if other.Repo == row.Repo {
+				held[other.Slot] = other.Slug
+			}
+		}
+		if row.Slot, err = session.FreeSlot(held, max(r.cfgs[row.Key].MaxSlots, len(held)+1)); err != nil {
+			return nil, err
+		}
+		r.rows = append(r.rows, row)
+	}
+	for i := range r.rows {
+		if err := r.lease(ctx, &r.rows[i].Session, ports); err != nil {
+			return nil, err
+		}
+	}
+	return doubts, nil
+}
+
+// lease gives a session the ports of its native services that nothing tells: those of
+// containers its up leases.
+func (r *Rebuilding) lease(ctx context.Context, s *session.Session, taken map[int]string) error {
+	cfg, made := r.cfgs[s.Key]
+	missing := func(name string) bool { return s.Ports[name] == 0 }
+	if !made || s.State != fsm.Failed || !slices.ContainsFunc(cfg.NativeLeases(), missing) {
+		return nil
+	}
+	wants, err := steps.Wants(ctx, cfg, s.Slot)
+	if err != nil {
+		return err
+	}
+	others := maps.Clone(taken)
+	for _, port := range s.Ports {
+		delete(others, port)
+	}
+	if s.Ports, err = session.Reserve(s.Ports, wants, others); err != nil {
+		return fmt.Errorf("lease ports for session %s: %w", s.Slug, err)
+	}
+	for _, port := range s.Ports {
+		taken[port] = s.Slug
+	}
+	return nil
+}
