@@ -11,18 +11,46 @@ import (
 )
 
 func newDoctor(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", GroupID: groupRepo, Short: "check the machine, the state and all sessions; change nothing",
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use: "doctor", GroupID: groupRepo, Short: "check the machine, the state and all sessions; make a damaged state anew",
 		Long: `Look at what ecluse needs (git, Docker, tmux), at its state, and at the sessions of
 every repository on this machine: whether any was cut off, has lost its worktree or
 its repository, or finds a stranger at one of its ports, and what is left of those
 that are gone. Nothing is changed, and it works, too, when the state cannot be read.
 
 Exit status 0: all is well. 1: something is not; each comes with the command that
-helps, where a command does.`,
+helps, where a command does.
+
+--rebuild makes the state file anew when it is damaged or gone, and does nothing to
+one that is sound. It begins as the last good copy, if there is one, and is completed
+by what is found: environment files in worktrees, and containers and processes with
+the marks of sessions. What was found and is in no copy is failed at first: ecluse up
+looks at all of it and makes it whole, at its slot and its ports, and ecluse down
+takes it away. What contradicts itself is told, and nothing is made of it. The
+damaged file is kept. It asks before; without a terminal it takes --yes.
+
+A repository has no sessions of ecluse yet, and some of the original tool: then, too,
+--rebuild takes them over. Their worktrees stay when they are taken down, and the
+original's files are never written to.`,
+		Example: `  ecluse doctor
+  ecluse doctor --rebuild --dry-run`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if o.rebuild {
+				return a.rebuild(cmd.Context(), o)
+			}
+			return a.doctor(cmd.Context())
+		},
 	}
+	f := cmd.Flags()
+	f.BoolVar(&o.rebuild, "rebuild", false, "make a state file that is damaged or gone anew")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what --rebuild would make; change nothing")
+	return cmd
 }
 
 // The verdicts of a check.
@@ -34,8 +62,8 @@ const (
 
 // finding is what a check of doctor came to.
 type finding struct {
-	// Check is its name: git, docker, tmux, config, state, database, locks, sessions,
-	// worktrees, repositories, ports, residue or networks.
+	// Check is its name: git, docker, tmux, config, state, database, original, locks,
+	// sessions, worktrees, repositories, ports, residue or networks.
 	Check string `json:"check"`
 	// Verdict is ok, warn (it will bite) or fail (it does).
 	Verdict string `json:"verdict"`
@@ -75,6 +103,7 @@ func (a *app) doctor(ctx context.Context) error {
 	cfg := d.tools(ctx)
 	d.disk()
 	if all, ok := d.database(); ok {
+		d.original(ctx, all)
 		d.sessions(all)
 		d.ports(ctx, all)
 		d.residue(ctx)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ecluse/cmd/display"
 	"ecluse/fsm"
 	"ecluse/saga/session"
 	"ecluse/steps"
@@ -122,19 +123,23 @@ func (d *doctor) database() ([]session.Session, bool) {
 	since := len(d.found)
 	var damaged *store.DamagedError
 	switch err := d.store.Check(); {
-	case err == nil:
-	case errors.As(err, &damaged) && damaged.Copy != "":
-		d.say("database", verdictFail, fmt.Sprintf("cp %s %s", git.Quote(damaged.Copy), git.Quote(damaged.Path)), "%v", err)
+	case err == nil && !d.store.Exists() && d.store.Begun():
+		d.say("database", verdictFail, rebuildCommand, "the state file %s is gone, and there is what it was about; %s", d.store.Path(), d.lastCopy())
 		return nil, false
+	case err == nil:
 	case errors.As(err, &damaged):
-		d.say("database", verdictFail, fmt.Sprintf("mv %s %s", git.Quote(damaged.Path), git.Quote(damaged.Path+".damaged")), "%v", err)
+		d.say("database", verdictFail, rebuildCommand, "the state file %s is damaged: %s; %s", damaged.Path, damaged.Why, d.lastCopy())
 		return nil, false
 	default:
+		fix := ""
+		if errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrNewer) {
+			fix = rebuildCommand
+		}
 		for _, key := range store.Unreadable(err) {
-			d.say("database", verdictFail, "", "the record of session %s of %s cannot be used", key.Slug, key.Repo).of(key)
+			d.say("database", verdictFail, fix, "the record of session %s of %s cannot be used", key.Slug, key.Repo).of(key)
 		}
 		if len(d.found) == since {
-			d.say("database", verdictFail, "", "%v", err)
+			d.say("database", verdictFail, fix, "%v", err)
 		}
 	}
 	all, err := d.store.List()
@@ -146,6 +151,18 @@ func (d *doctor) database() ([]session.Session, bool) {
 	}
 	d.well(since, "database", "%d sessions, %d copies of the state file", len(all), len(d.store.Copies()))
 	return all, true
+}
+
+// lastCopy names the last good copy of the state file, and how old it is.
+func (d *doctor) lastCopy() string {
+	copied, err := d.store.LastCopy()
+	switch {
+	case err != nil:
+		return err.Error()
+	case copied.Path == "":
+		return "there is no copy of it that is whole"
+	}
+	return fmt.Sprintf("the last good copy is %s, %s old", copied.Path, display.Age(time.Since(copied.At)))
 }
 
 // sessions looks whether any waits for somebody.

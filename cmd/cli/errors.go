@@ -262,6 +262,8 @@ func hint(err error, k kind) string {
 		return "ecluse ls"
 	case errors.Is(err, config.ErrMissing):
 		return "ecluse init"
+	case run == nil && as[*store.DamagedError](err):
+		return rebuildCommand
 	case run == nil && k.code == "usage":
 		return "ecluse --help"
 	case run == nil:

@@ -19,7 +19,7 @@ func results() map[string][]reflect.Type {
 		"shutdown":   {reflect.TypeFor[[]*downed]()},
 		"flush":      {reflect.TypeFor[flushResult]()},
 		"gc":         {reflect.TypeFor[[]*leftover]()},
-		"doctor":     {reflect.TypeFor[[]*finding]()},
+		"doctor":     {reflect.TypeFor[[]*finding](), reflect.TypeFor[rebuildResult]()},
 		"sync":       {reflect.TypeFor[syncResult]()},
 		"status":     {reflect.TypeFor[statusResult]()},
 		"logs":       {reflect.TypeFor[[]logView](), reflect.TypeFor[followedLine]()},
