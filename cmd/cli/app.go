@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,6 +35,7 @@ type app struct {
 	parsed               bool   // the command line was understood
 
 	store   *store.Store
+	answers *bufio.Reader // what is typed, see question
 	stops   *stopper
 	several bool // sessions are worked on at once
 	display *display.Display
@@ -295,8 +297,3 @@ func (a *app) table(columns ...display.Column) *display.Table {
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-
-// asks reports whether there is somebody who can be asked.
-func (a *app) asks() bool {
-	return !a.json && a.Stdin != nil && isTerminal(a.Stdin) && isTerminal(a.Stderr)
-}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +37,9 @@ func newInit(a *app) *cobra.Command {
 		Long: `Write a .ecluse.toml in which every key is explained, in the main worktree of the
 repository. A look at the repository decides where its services run, unless --mode
 says so, and finds the services themselves: in the compose file, package.json,
-Procfile.dev and their like. Nothing that is found is run. .gitignore gets a line
-for the folder of the worktrees.
+Procfile.dev and their like, also in folders such as apps/*, services/* and backend,
+and in workspaces. Nothing that is found is run. .gitignore gets a line for the
+folder of the worktrees.
 
 In a terminal the mode is asked for, unless --yes accepts what is proposed. A
 configuration that exists is replaced only with --force.`,
@@ -51,7 +51,7 @@ configuration that exists is replaced only with --force.`,
 	f.IntVar(&o.MaxSlots, "max-slots", settings.Defaults().MaxSlots, "how many sessions there may be at once")
 	f.StringVar(&o.Prefix, "prefix", settings.Defaults().Prefix, "begins the name of every compose project")
 	f.BoolVar(&o.force, "force", false, "replace a configuration that exists")
-	f.BoolVar(&o.explain, "explain", false, "show what speaks for and against each mode")
+	f.BoolVar(&o.explain, "explain", false, "show what speaks for and against each mode, and where everything was found")
 	f.BoolVarP(&o.yes, "yes", "y", false, "accept the mode that is proposed, and do not ask")
 	return cmd
 }
@@ -66,6 +66,8 @@ type initResult struct {
 	// Signals are what the scores are the sums of.
 	Signals  []detect.Signal `json:"signals"`
 	Services []string        `json:"services"`
+	// Found is what is in the configuration, or suggested there, and where it was found.
+	Found []detect.Source `json:"found"`
 	// Gitignore tells that .gitignore got a line.
 	Gitignore bool     `json:"gitignore"`
 	Warnings  []string `json:"warnings"`
@@ -100,6 +102,10 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	text, err := detect.Template(r.Mode, o.Look)
 	if err != nil {
 		return usageError{err}
+	}
+	r.Warnings = append(r.Warnings, o.Missing(r.Mode)...)
+	if r.Found = o.Sources(r.Mode); o.explain {
+		a.explainFound(r.Found)
 	}
 	if err := write(path, []byte(text)); err != nil {
 		return err
@@ -178,22 +184,20 @@ func (a *app) proposed(d detect.Detection, o initOptions) (string, error) {
 
 // ask asks in a terminal for the mode.
 func (a *app) ask(mode string) (string, error) {
-	in := bufio.NewReader(a.Stdin)
 	question := fmt.Sprintf("Mode %s? [Y/n/container/host/hybrid] ", mode)
 	for {
 		if mode == "" {
 			question = "Mode? [container/host/hybrid] "
 		}
-		fmt.Fprint(a.Stderr, question)
-		line, err := in.ReadString('\n')
-		answer := strings.ToLower(strings.TrimSpace(line))
+		answer, ok := a.question(question)
+		answer = strings.ToLower(answer)
 		switch {
-		case mode != "" && err == nil && slices.Contains([]string{"", "y", "yes"}, answer):
+		case !ok:
+			return "", usagef("nothing was answered, and nothing was written; say --mode, or --yes")
+		case mode != "" && slices.Contains([]string{"", "y", "yes"}, answer):
 			return mode, nil
 		case slices.Contains([]string{settings.ModeContainer, settings.ModeHost, settings.ModeHybrid}, answer):
 			return answer, nil
-		case err != nil:
-			return "", usagef("nothing was answered, and nothing was written; say --mode, or --yes")
 		case answer == "n", answer == "no":
 			mode = ""
 		default:
@@ -221,6 +225,22 @@ func (a *app) explain(d detect.Detection) {
 		mode = "none"
 	}
 	fmt.Fprintf(a.Stderr, "proposed: %s (confidence: %s)\n", mode, d.Confidence)
+}
+
+// explainFound shows where everything was found, on stderr.
+func (a *app) explainFound(list []detect.Source) {
+	if a.json || len(list) == 0 {
+		return
+	}
+	t := display.Table{Columns: []display.Column{{Head: "FOUND"}, {Head: "NAME"}, {Head: "IN"}, {Head: "IN FORCE"}}}
+	for _, s := range list {
+		force := "yes"
+		if s.Doubt != "" {
+			force = "no: " + s.Doubt
+		}
+		t.Row(display.Normal, s.What, s.Name, s.From, force)
+	}
+	_ = t.Write(a.Stderr)
 }
 
 // points is a number with its sign.

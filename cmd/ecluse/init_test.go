@@ -31,6 +31,15 @@ type sample struct {
 	serves string
 	// needs is the program that it needs for that.
 	needs string
+	// commands are those of native services, env the variables, hook is what prepares a
+	// worktree, and doubtful are names that are only suggested. They are looked at where
+	// there is one.
+	commands []string
+	env      map[string]string
+	hook     string
+	doubtful []string
+	// warns is in a warning of init; empty if there is to be none.
+	warns string
 }
 
 const (
@@ -122,7 +131,7 @@ var samples = map[string]sample{
 		services: []string{"mail 1025<1100 docker", "pg 5432<10000 docker", "web 4000"}, plan: []string{"worktree", "ports", "env", "volumes", "compose", "hook:pre_spawn", "service:web"},
 	},
 	"a compose file that is broken": {
-		files: map[string]string{"compose.yaml": "services: [\n", "bin/dev": "exec thing $PORT\n"}, mode: "hybrid",
+		files: map[string]string{"compose.yaml": "services: [\n", "bin/dev": "exec thing $PORT\n"}, mode: "hybrid", warns: "compose.yaml cannot be read",
 		services: []string{"app 3000"}, plan: []string{"worktree", "ports", "env", "volumes", "compose", "service:app"},
 	},
 	"nothing": {files: map[string]string{"README": "x\n"}, mode: "host", plan: []string{"worktree", "env"}},
@@ -132,6 +141,12 @@ var samples = map[string]sample{
 // planned; where what runs is here, it is brought up.
 func TestInit(t *testing.T) {
 	t.Parallel()
+	testSamples(t, samples)
+}
+
+// testSamples has init write a configuration for each, and tries it.
+func testSamples(t *testing.T, samples map[string]sample) {
+	t.Helper()
 	for name, s := range samples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -143,8 +158,12 @@ func TestInit(t *testing.T) {
 				Mode      string   `json:"mode"`
 				Gitignore bool     `json:"gitignore"`
 				Services  []string `json:"services"`
+				Warnings  []string `json:"warnings"`
 			}
 			w.decode(w.ecluse(0, "init", "--json").stdout, &made)
+			if warned := strings.Join(made.Warnings, "\n"); (warned != "") != (s.warns != "") || !strings.Contains(warned, s.warns) {
+				t.Errorf("init warns of %q", warned)
+			}
 			if made.Mode != s.mode || !made.Gitignore || len(made.Services) != len(s.services) {
 				t.Errorf("init says %+v", made)
 			}
@@ -214,13 +233,14 @@ func (w *world) configured(s sample) {
 			text += fmt.Sprintf("<%d", one.HostPort)
 		}
 		if one.Run == "docker" {
-			text += " docker"
+			text = strings.TrimSpace(text + " docker " + one.Compose)
 		}
 		services = append(services, text)
 	}
 	if diff := cmp.Diff(s.services, services); diff != "" {
 		w.t.Errorf("the services (-want +got):\n%s", diff)
 	}
+	w.detailed(s)
 	if s.files[".env.example"] != "" && cfg.Env["DATABASE_URL"] != "postgres://app@localhost:${ECLUSE_DB_PORT}/app" {
 		w.t.Errorf("the variables are %v", cfg.Env)
 	}

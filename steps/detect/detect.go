@@ -74,21 +74,43 @@ func Detect(root string, s Survey, on Machine) Detection {
 	add(!on.Docker, "no Docker engine answers", -10, 0, -10)
 	composeSignals(s, add)
 	hostSignals(root, add)
+	if dirs := s.dirs(); len(dirs) > 0 {
+		add(true, "applications are in "+strings.Join(dirs, ", "), 0, 3, 2)
+	}
 	add(on.Postgres, "something listens on 127.0.0.1:5432", 0, 1, 0)
 	d.decide()
 	return d
 }
 
-// composeSignals are those of the compose file.
+// dirs are the folders in which native services are, the first few of many.
+func (s Survey) dirs() []string {
+	const few = 4
+	var list []string
+	for _, f := range s.Natives {
+		if f.Dir != "" && f.sure() && !slices.Contains(list, f.Dir) {
+			list = append(list, f.Dir)
+		}
+	}
+	if len(list) > few {
+		list = append(list[:few], "...")
+	}
+	return list
+}
+
+// composeSignals are those of the compose files.
 func composeSignals(s Survey, add func(holds bool, what string, container, host, hybrid int)) {
-	if s.ComposeFile == "" {
+	file, services := s.ComposeFile, s.contained()
+	if i := slices.IndexFunc(s.Composed, func(c Composed) bool { return c.Doubt == "" }); file == "" && i >= 0 {
+		file = s.Composed[i].File
+	}
+	if file == "" {
 		add(true, "there is no compose file", -5, 4, -5)
 		return
 	}
-	add(true, "there is "+s.ComposeFile, 2, 0, 2)
-	some := func(holds func(docker.Surveyed) bool) bool { return slices.ContainsFunc(s.Compose, holds) }
+	add(true, "there is "+file, 2, 0, 2)
+	some := func(holds func(docker.Surveyed) bool) bool { return slices.ContainsFunc(services, holds) }
 	add(some(func(c docker.Surveyed) bool { return c.Here }), "a service builds what is in the repository", 3, 0, 0)
-	add(len(s.Compose) > 0 && !some(func(c docker.Surveyed) bool { return !dataImage(c.Image) }), "every service is a data service", -2, 0, 5)
+	add(len(services) > 0 && !some(func(c docker.Surveyed) bool { return !dataImage(c.Image) }), "every service is a data service", -2, 0, 5)
 	add(some(appLabelled), "a service has the label "+settings.Defaults().AppLabel+"="+settings.Defaults().AppLabelValue, 0, 0, 10)
 	add(some(func(c docker.Surveyed) bool { return c.Bound }), "a service mounts a folder of the host", 2, 0, 0)
 	add(some(func(c docker.Surveyed) bool { return c.Watched }), "a service uses develop.watch", 2, 0, 1)

@@ -227,7 +227,7 @@ func TestVariables(t *testing.T) {
 		".env.example": "# x\nexport A='postgres://u:p$w@localhost:6000/x'\nB=http://127.0.0.1:7000\nC=localhost:60001\nECLUSE_SLUG=localhost:6000\nA=2\n",
 		".env":         "SECRET=postgres://u:p@localhost:6000/x\n",
 	})
-	want := []Variable{{"A", "postgres://u:p$$w@localhost:${ECLUSE_DB_PORT}/x"}}
+	want := []Variable{{"A", "postgres://u:p$$w@localhost:${ECLUSE_DB_PORT}/x", ".env.example", true, false, false}}
 	if diff := cmp.Diff(want, Examine(t.Context(), root).Env); diff != "" {
 		t.Error(diff)
 	}

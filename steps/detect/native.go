@@ -16,12 +16,9 @@ import (
 // natives finds the services that run without Docker. Their commands take their port
 // from $PORT; of those that are not the first that is changed later.
 func (s *Survey) natives(root string) {
-	if s.procfile(root) {
-		return
-	}
 	for _, find := range []func(*Survey, string){
 		(*Survey).rails, (*Survey).python, (*Survey).phoenix, (*Survey).laravel, (*Survey).spring, (*Survey).golang, (*Survey).rust,
-		(*Survey).node, (*Survey).script, (*Survey).static,
+		(*Survey).node,
 	} {
 		find(s, root)
 	}
@@ -30,16 +27,16 @@ func (s *Survey) natives(root string) {
 // add adds a service, with a name that is free.
 func (s *Survey) add(f Found) {
 	name := f.Name
-	for i := 2; slices.ContainsFunc(s.Natives, func(o Found) bool { return settings.EnvKey(o.Name) == settings.EnvKey(f.Name) }) || s.container(f.Name); i++ {
+	for i := 2; s.taken(f.Name); i++ {
 		f.Name = fmt.Sprintf("%s-%d", name, i)
 	}
 	s.Natives = append(s.Natives, f)
 }
 
-// container reports whether a service of the compose file that will run in Docker has
+// container reports whether a service of the compose files that will run in Docker has
 // a name.
 func (s *Survey) container(name string) bool {
-	for _, c := range s.Compose {
+	for _, c := range s.contained() {
 		if settings.EnvKey(c.Name) == settings.EnvKey(name) && !c.Built && !appLabelled(c) {
 			return true
 		}
@@ -127,7 +124,7 @@ var appObject = regexp.MustCompile(`(?m)^(\w+)\s*(?::[^=]*)?=\s*(FastAPI|Flask|S
 func (s *Survey) python(root string) {
 	run := "python3 "
 	for lock, prefix := range map[string]string{"uv.lock": "uv run python ", "poetry.lock": "poetry run python "} {
-		if isFile(filepath.Join(root, lock)) {
+		if isFile(filepath.Join(root, lock)) || s.above != "" && isFile(filepath.Join(s.above, lock)) {
 			run = prefix
 		}
 	}
@@ -187,7 +184,7 @@ var plainPath = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 var serves = regexp.MustCompile(`"net/http"|ListenAndServe|\.Listen\(|gin\.|echo\.|fiber\.`)
 
 func (s *Survey) golang(root string) {
-	if !isFile(filepath.Join(root, "go.mod")) {
+	if !isFile(filepath.Join(root, "go.mod")) && (s.above == "" || !isFile(filepath.Join(s.above, "go.mod"))) {
 		return
 	}
 	mains, _ := filepath.Glob(filepath.Join(root, "cmd", "*", "main.go")) // the pattern is sound
@@ -227,7 +224,7 @@ func (s *Survey) rust(root string) {
 
 // script takes bin/dev, where nothing else is known.
 func (s *Survey) script(root string) {
-	if len(s.Natives) > 0 || !isFile(filepath.Join(root, "bin/dev")) {
+	if !isFile(filepath.Join(root, "bin/dev")) {
 		return
 	}
 	f := one("app", 3000, "bin/dev", "bin/dev")

@@ -1,19 +1,17 @@
 package detect
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 // nodeServers are programs that serve what a package is: the port that they take when
 // they are given none, and the flag that gives it, empty if PORT does. One is found by
 // the word in a script, else by the dependency.
-var nodeServers = []struct {
-	word, dependency string
-	port             int
-	flag             string
-}{
+var nodeServers = []nodeServer{
 	{"next", "next", 3000, "--port $PORT"}, {"nuxt", "nuxt", 3000, "--port $PORT"}, {"nuxi", "nuxt", 3000, "--port $PORT"},
 	{"remix", "@remix-run/dev", 3000, ""}, {"astro", "astro", 4321, "--port $PORT"},
 	{"ng", "@angular/cli", 4200, "--port $PORT"}, {"gatsby", "gatsby", 8000, "--port $PORT"},
@@ -24,58 +22,140 @@ var nodeServers = []struct {
 	{"nest", "@nestjs/cli", 3000, ""},
 }
 
-// nodeProgram is a program of its own that node, or one like it, runs.
-var nodeProgram = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:node|nodemon|tsx|ts-node|bun|deno run)\b.*?([\w./-]+\.(?:js|mjs|cjs|ts|mts))\b`)
+// nodeServer is one of them.
+type nodeServer struct {
+	word, dependency string
+	port             int
+	flag             string
+}
+
+var (
+	// nodeProgram is a program of its own that node, or one like it, runs.
+	nodeProgram = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:node|nodemon|tsx|ts-node|bun|deno run)\b.*?([\w./-]+\.(?:js|mjs|cjs|ts|mts))\b`)
+	// nodeDefault is the port that a program takes when it is given none.
+	nodeDefault = regexp.MustCompile(`\bPORT\s*(?:\|\||\?\?)\s*["']?(\d{4,5})\b`)
+	// nodeBuilds is a program that makes something and serves nothing; of a library it
+	// is what dev and start mostly are.
+	nodeBuilds = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:npx |pnpm exec |yarn )?(?:tsc|tsup|tsdown|rollup|swc|babel|unbuild|microbundle|vite build|webpack (?:-w|--watch|build)|tailwindcss|sass|jest|vitest|eslint|echo)\b`)
+	// nodeOthers is a program that starts what other packages have.
+	nodeOthers = regexp.MustCompile(`\b(?:turbo|nx|lerna|concurrently|wsrun|run-p|npm-run-all|--workspaces?|--recursive|--filter|--parallel)\b|\bpnpm -r\b|\s-w\s|\byarn workspaces?\b`)
+	separators = regexp.MustCompile(`[&|;]+`)
+)
+
+// nodePackage is what of a package.json is looked at.
+type nodePackage struct {
+	Scripts         map[string]string `json:"scripts"`
+	Dependencies    map[string]any    `json:"dependencies"`
+	DevDependencies map[string]any    `json:"devDependencies"`
+}
+
+// readPackage reads package.json. One that cannot be read is empty.
+func readPackage(root string) nodePackage {
+	var p nodePackage
+	if json.Unmarshal([]byte(readText(root, "package.json")), &p) != nil {
+		return nodePackage{}
+	}
+	for name, script := range p.Scripts {
+		p.Scripts[name] = strings.Join(strings.Fields(script), " ")
+	}
+	return p
+}
+
+// has reports whether a package depends on another.
+func (p nodePackage) has(name string) bool {
+	return p.Dependencies[name] != nil || p.DevDependencies[name] != nil
+}
+
+// serving is the script that serves the package, empty if none does.
+func (p nodePackage) serving() (name, script string) {
+	for _, name := range []string{"dev", "start", "serve"} {
+		if script := p.Scripts[name]; script != "" && !dockerScript(script) && !buildsOnly(script) {
+			return name, script
+		}
+	}
+	return "", ""
+}
+
+// buildsOnly reports whether none of a script's programs serves anything.
+func buildsOnly(script string) bool {
+	for _, program := range separators.Split(script, -1) {
+		if !nodeBuilds.MatchString(strings.TrimSpace(program)) {
+			return false
+		}
+	}
+	return true
+}
 
 // node takes the script of a package.json that serves it, and gives its program the
 // port.
 func (s *Survey) node(root string) {
 	p := readPackage(root)
-	name, script := "", ""
-	for _, candidate := range []string{"dev", "start", "serve"} {
-		if script == "" && p.Scripts[candidate] != "" && !dockerScript(p.Scripts[candidate]) {
-			name, script = candidate, p.Scripts[candidate]
-		}
-	}
+	name, script := p.serving()
 	if script == "" {
 		return
 	}
-	run, pass := packageManager(root)
+	lock := nodeLock(root)
+	if lock == "" && s.above != "" {
+		lock = nodeLock(s.above) // of a workspace it is the root's
+	}
+	run, pass, exec := packageManager(lock)
 	f := one("web", 3000, run+name, "package.json, script "+name)
-	defer func() { s.add(f) }()
-	if command, port := freed(script); port != 0 { // more of them would not be one more
-		f.BasePort, f.Command = port, nodeExec(root)+command
+	switch command, port := freed(script); {
+	case nodeOthers.MatchString(script):
+		f.doubt("the script starts what other packages have")
+	case port != 0: // more of them would not be one more
+		f.BasePort, f.Command = port, exec+command
 		if strings.ContainsAny(script, "&|;<>") {
-			f.Command, f.Doubt = run+name, "its port is written into the script"
+			f.Command = run + name
+			f.doubt("its port is written into the script")
 		}
-		return
+	case portName.MatchString(script):
+	default:
+		p.ported(root, script, pass, &f)
 	}
-	if portName.MatchString(script) {
-		return
-	}
+	s.add(f)
+}
+
+// ported gives the port to the program of a script that does not name it.
+func (p nodePackage) ported(root, script, pass string, f *Found) {
 	if match := nodeProgram.FindStringSubmatch(script); match != nil {
-		if !portName.MatchString(readText(root, match[1])) {
-			f.Doubt = match[1] + " does not take its port from PORT"
+		text := readText(root, match[1])
+		if !portName.MatchString(text) {
+			f.doubt(match[1] + " does not take its port from PORT")
+		}
+		if usual := nodeDefault.FindStringSubmatch(text); usual != nil {
+			f.BasePort, _ = strconv.Atoi(usual[1])
 		}
 		return
 	}
+	server, ok := p.server(script)
+	if !ok {
+		f.doubt("nothing tells how its program takes a port")
+		return
+	}
+	f.BasePort = server.port
+	if server.flag != "" {
+		f.Command += pass + server.flag
+	}
+	if separators.MatchString(strings.Trim(script, "&|; ")) {
+		f.doubt("the script runs more than one program, and the last of them gets the port")
+	}
+}
+
+// server is the program that a script serves the package with.
+func (p nodePackage) server(script string) (nodeServer, bool) {
 	words := strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune(" &|;'\"", r) })
-	for _, byWord := range []bool{true, false} {
-		for _, server := range nodeServers {
-			if byWord && !contains(words, server.word) || !byWord && !p.has(server.dependency) {
-				continue
-			}
-			f.BasePort = server.port
-			if server.flag != "" {
-				f.Command += pass + server.flag
-			}
-			if len(strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune("&|;", r) })) > 1 {
-				f.Doubt = "the script runs more than one program, and the last of them gets the port"
-			}
-			return
+	for _, one := range nodeServers {
+		if contains(words, one.word) {
+			return one, true
 		}
 	}
-	f.Doubt = "nothing tells how its program takes a port"
+	for _, one := range nodeServers {
+		if p.has(one.dependency) {
+			return one, true
+		}
+	}
+	return nodeServer{}, false
 }
 
 func contains(words []string, word string) bool {
@@ -87,32 +167,18 @@ func contains(words []string, word string) bool {
 	return false
 }
 
-// packageManager is how a script is run, and what is put before the flags that its
-// program is to get.
-func packageManager(root string) (run, pass string) {
-	switch lock := nodeLock(root); lock {
+// packageManager is how a script is run, what is put before the flags that its program
+// is to get, and how a program is run that no script names.
+func packageManager(lock string) (run, pass, exec string) {
+	switch lock {
 	case "pnpm-lock.yaml":
-		return "pnpm run ", " "
+		return "pnpm run ", " ", "pnpm exec "
 	case "yarn.lock":
-		return "yarn run ", " "
+		return "yarn run ", " ", "yarn exec "
 	case "bun.lock", "bun.lockb":
-		return "bun run ", " "
+		return "bun run ", " ", "bunx "
 	default:
-		return "npm run ", " -- "
-	}
-}
-
-// nodeExec is how a program of a package is run that no script names.
-func nodeExec(root string) string {
-	switch lock := nodeLock(root); lock {
-	case "pnpm-lock.yaml":
-		return "pnpm exec "
-	case "yarn.lock":
-		return "yarn exec "
-	case "bun.lock", "bun.lockb":
-		return "bunx "
-	default:
-		return "npm exec -- "
+		return "npm run ", " -- ", "npm exec -- "
 	}
 }
 

@@ -2,15 +2,13 @@ package detect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"syscall"
 
 	"ecluse/steps/docker"
@@ -23,6 +21,9 @@ type Survey struct {
 	// there is none. Compose are its services; none if it cannot be read.
 	ComposeFile string
 	Compose     []docker.Surveyed
+	// Composed are the compose files of folders below the root, in the order of their
+	// paths.
+	Composed []Composed
 	// Natives are services that run without Docker, the first before all others.
 	Natives []Found
 	// Prepare are commands that a fresh worktree needs before they start.
@@ -34,14 +35,33 @@ type Survey struct {
 	Env []Variable
 	// Warnings are what could not be looked at.
 	Warnings []string
+
+	// at is the folder that is looked at, and above the repository that it is in; both
+	// are empty for the root.
+	at    subfolder
+	above string
+}
+
+// Composed is a compose file of a folder, with its services.
+type Composed struct {
+	File     string
+	Services []docker.Surveyed
+	// Doubt says why they may not belong to a session; they are then only suggested.
+	Doubt string
 }
 
 // Found is a service, and where it was found.
 type Found struct {
 	settings.Service
-	From string
+	// From is the file, and Dir the folder below the root in which the command runs.
+	From, Dir string
 	// Doubt says why it may not work as it is; it is then only suggested.
 	Doubt string
+	// Env are variables that are not the same for all services.
+	Env []Variable
+
+	// names are what it may be called, the best first.
+	names []string
 }
 
 // Preparation is a command for the hook pre_spawn.
@@ -50,16 +70,15 @@ type Preparation struct {
 	Inputs []string
 }
 
-// Variable is a variable and its value, as `[env]` takes it.
-type Variable struct{ Name, Value string }
-
-// Examine looks at the files of the repository whose main worktree is root. It runs
-// nothing.
+// Examine looks at the files of the repository whose main worktree is root, and at those
+// of the folders below it that are parts of a project. It runs nothing.
 func Examine(ctx context.Context, root string) Survey {
 	var s Survey
 	s.compose(ctx, root)
-	s.natives(root)
+	list := s.folders(root)
+	s.composed(ctx, root, list)
 	s.prepare(root)
+	s.applications(root, list)
 	s.variables(root)
 	return s
 }
@@ -83,6 +102,57 @@ func (s *Survey) compose(ctx context.Context, root string) {
 	}
 }
 
+// composed looks at the compose files of folders. One whose services are all in the
+// root's file is a part of that.
+func (s *Survey) composed(ctx context.Context, root string, list []subfolder) {
+	for _, at := range list {
+		name := ""
+		for _, file := range []string{"docker-compose.yaml", "docker-compose.yml", "compose.yml", "compose.yaml"} {
+			if isFile(filepath.Join(root, at.path, file)) {
+				name = path.Join(at.path, file)
+			}
+		}
+		if name == "" || slices.Contains(noParts, at.path) {
+			continue
+		}
+		model, err := docker.Load(ctx, docker.LoadOptions{Dir: root, Project: "ecluse", Shallow: true, Files: []string{name}})
+		if err != nil {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("%s cannot be read, so its services are not in the configuration: %v", name, err))
+			continue
+		}
+		c := Composed{File: name, Services: model.Survey()}
+		shared := 0
+		for _, one := range c.Services {
+			if slices.ContainsFunc(s.Compose, func(o docker.Surveyed) bool { return o.Name == one.Name }) {
+				shared++
+				c.Doubt = fmt.Sprintf("%s has a %s, too, so this file may be for %s alone", s.ComposeFile, one.Name, at.path)
+			}
+		}
+		if slices.Contains(deploys, at.path) {
+			c.Doubt = "the file may be for a deployment"
+		}
+		if shared < len(c.Services) {
+			s.Composed = append(s.Composed, c)
+		}
+	}
+}
+
+// files are the compose files, the root's first, which has no name.
+func (s Survey) files() []Composed {
+	return append([]Composed{{Services: s.Compose}}, s.Composed...)
+}
+
+// contained are the services of all compose files that are in force.
+func (s Survey) contained() []docker.Surveyed {
+	var list []docker.Surveyed
+	for _, c := range s.files() {
+		if c.Doubt == "" {
+			list = append(list, c.Services...)
+		}
+	}
+	return list
+}
+
 // lockFiles are files that say what a fresh worktree must be given, and how. Of those
 // of one language the first counts.
 var lockFiles = []struct{ language, file, run string }{
@@ -103,8 +173,8 @@ var lockFiles = []struct{ language, file, run string }{
 func (s *Survey) prepare(root string) {
 	done := map[string]bool{}
 	for _, lock := range lockFiles {
-		if done[lock.language] || !isFile(filepath.Join(root, lock.file)) {
-			continue
+		if done[lock.language] || !isFile(filepath.Join(root, lock.file)) || s.at.member && lock.language == "node" && nodeLock(s.above) != "" {
+			continue // what is a workspace is installed with the others
 		}
 		done[lock.language] = true
 		run := lock.run
@@ -112,48 +182,6 @@ func (s *Survey) prepare(root string) {
 			run = "yarn install --immutable" // as later versions call it
 		}
 		s.Prepare = append(s.Prepare, Preparation{run, []string{lock.file}})
-	}
-}
-
-// publicEnv are files of example variables: what is in them is no secret.
-var publicEnv = []string{".env.example", ".env.sample", ".env.dist", ".env.template"}
-
-var (
-	envLine   = regexp.MustCompile(`^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=["']?([^"'#\s]*)["']?\s*$`)
-	localPort = regexp.MustCompile(`\b(localhost|127\.0\.0\.1):(\d+)\b`)
-)
-
-// variables finds those that lead to what the compose file publishes: in a session it
-// is at another port.
-func (s *Survey) variables(root string) {
-	leases := map[string]string{}
-	for _, c := range s.Compose {
-		for _, p := range c.Published {
-			if p.Base > 0 && p.Protocol == "tcp" && p.Name == c.Name && !appLabelled(c) && !c.Built {
-				leases[fmt.Sprint(p.Base)] = "${ECLUSE_" + settings.EnvKey(c.Name) + "_PORT}"
-			}
-		}
-	}
-	for _, name := range publicEnv {
-		for line := range strings.Lines(readText(root, name)) {
-			match := envLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
-			if match == nil || settings.WrongVariable(match[1]) != "" {
-				continue
-			}
-			value, changed := strings.ReplaceAll(match[2], "$", "$$"), false
-			value = localPort.ReplaceAllStringFunc(value, func(place string) string {
-				host, number, _ := strings.Cut(place, ":")
-				if leases[number] == "" {
-					return place
-				}
-				changed = true
-				return host + ":" + leases[number]
-			})
-			known := slices.ContainsFunc(s.Env, func(v Variable) bool { return v.Name == match[1] })
-			if changed && !known && !strings.Contains(match[2], "${") {
-				s.Env = append(s.Env, Variable{match[1], value})
-			}
-		}
 	}
 }
 
@@ -177,30 +205,6 @@ func readText(root, name string) string {
 		return ""
 	}
 	return string(text)
-}
-
-// nodePackage is what of a package.json is looked at.
-type nodePackage struct {
-	Scripts         map[string]string `json:"scripts"`
-	Dependencies    map[string]any    `json:"dependencies"`
-	DevDependencies map[string]any    `json:"devDependencies"`
-}
-
-// has reports whether a package depends on another.
-func (p nodePackage) has(name string) bool {
-	return p.Dependencies[name] != nil || p.DevDependencies[name] != nil
-}
-
-// readPackage reads package.json. One that cannot be read is empty.
-func readPackage(root string) nodePackage {
-	var p nodePackage
-	if json.Unmarshal([]byte(readText(root, "package.json")), &p) != nil {
-		return nodePackage{}
-	}
-	for name, script := range p.Scripts {
-		p.Scripts[name] = strings.Join(strings.Fields(script), " ")
-	}
-	return p
 }
 
 // appLabelled reports whether a service of a compose file is marked as the application.

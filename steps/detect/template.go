@@ -46,9 +46,9 @@ func Template(mode string, look Look) (string, error) {
 		text.WriteString(templateCompose)
 	}
 	text.WriteString(templateServices)
-	found := look.placed(mode)
+	found := look.Found(mode)
 	text.WriteString(look.services(mode))
-	if mode == settings.ModeContainer {
+	if mode == settings.ModeContainer && len(found) == 0 {
 		text.WriteString(look.published())
 	}
 	if mode != settings.ModeContainer && !slices.ContainsFunc(found, func(f Found) bool { return f.Native() }) {
