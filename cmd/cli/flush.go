@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -23,7 +22,7 @@ refs/ecluse/trash first.
 
 Nothing else is touched: no other repository, no process, tmux session, container or
 volume that cannot be proven to be of a session of this one. It asks before it
-begins; without a terminal it takes --yes.`,
+begins; without a terminal, and with --json, it takes --yes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.flush(cmd.Context(), yes) },
 	}
@@ -99,12 +98,11 @@ func (a *app) agree(list []session.Session, found []*leftover) (bool, error) {
 		return true, nil // there is nothing to ask about
 	}
 	fmt.Fprintf(a.Stderr, "flush removes:\n%s", b.String())
-	if a.Stdin == nil || !isTerminal(a.Stdin) {
+	if !a.asks() {
 		return false, hinted{usagef("flush asks before it removes all this, and there is no terminal to ask at; nothing was removed"), "ecluse flush --yes"}
 	}
-	fmt.Fprint(a.Stderr, "Remove all of it? [y/N] ")
-	answer, _ := bufio.NewReader(a.Stdin).ReadString('\n') // no answer is no
-	switch strings.ToLower(strings.TrimSpace(answer)) {
+	answer, _ := a.question("Remove all of it? [y/N] ") // no answer is no
+	switch strings.ToLower(answer) {
 	case "y", "yes":
 		return true, nil
 	}

@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"ecluse/saga/session"
 	"ecluse/steps/config"
@@ -85,9 +82,7 @@ func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTar
 
 // askBranch asks in a terminal for a branch.
 func (a *app) askBranch() (string, error) {
-	fmt.Fprint(a.Stderr, "Branch? ")
-	line, err := bufio.NewReader(a.Stdin).ReadString('\n')
-	if branch := strings.TrimSpace(line); branch != "" && err == nil {
+	if branch, _ := a.question("Branch? "); branch != "" {
 		return branch, nil
 	}
 	return "", usagef("no branch was named, and nothing was made; pass a branch: ecluse up BRANCH")
