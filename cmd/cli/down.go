@@ -34,10 +34,19 @@ the command that brings it back is printed. A worktree that you made yourself
 stays, unless --delete-worktree is given.
 
 Without SLUG it is the session whose worktree you are in. Several are taken down
-side by side, and each has a result of its own; all of them: ecluse shutdown.`,
+side by side, and each has a result of its own; all of them: ecluse shutdown.
+
+What can never be compensated, because the service is gone that it was made in, keeps
+its session failed. --abandon goes on without steps that a down has failed at, and says
+what each leaves; all others are compensated as ever.`,
+		Example: `  ecluse down feat-x
+  ecluse down feat-x --abandon step:bucket`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
+			}
+			if len(args) > 1 && len(o.Abandon) > 0 {
+				return usagef("--abandon is for one session at a time")
 			}
 			if len(args) < 2 {
 				return a.down(o, args)
@@ -54,6 +63,7 @@ side by side, and each has a result of its own; all of them: ecluse shutdown.`,
 	f.BoolVar(&o.DeleteWorktree, "delete-worktree", false, "remove the worktree even if it was there before the session")
 	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the session's containers")
 	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
+	f.StringSliceVar(&o.Abandon, "abandon", nil, "go on without `STEP`s that a down has failed at, and say what they leave")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of the session")
 	f.Bool("keep-branch", false, "a branch with commits is always kept")
 	_ = f.MarkHidden("keep-branch") // of the original tool
@@ -71,6 +81,8 @@ type downResult struct {
 	Warnings []string `json:"warnings"`
 	// BranchDeleted: the session had made its branch, which had no commits.
 	BranchDeleted bool `json:"branch_deleted"`
+	// Abandoned are the steps that were given up, and what they leave.
+	Abandoned []abandoned `json:"abandoned"`
 }
 
 // named finds sessions by their names, each once.
@@ -102,9 +114,17 @@ func (a *app) down(o downOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	o.Abandon = stepsNamed(seen, o.Abandon)
+	given := abandoning(seen, o.Abandon)
 	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
 	if as[*session.BusyError](err) {
 		return fmt.Errorf("%w; --wait 10m would wait for it", err)
+	}
+	if as[*session.AbandonError](err) {
+		return hinted{err, "ecluse down " + seen.Slug}
+	}
+	if err == nil || as[*session.RunError](err) {
+		a.tellAbandoned(given)
 	}
 	if err != nil {
 		return err
@@ -117,7 +137,7 @@ func (a *app) down(o downOptions, args []string) error {
 	if a.json {
 		return writeJSON(a.Stdout, downResult{
 			Slug: s.Slug, State: string(s.State), Slot: s.Slot, Branch: s.Branch, BranchDeleted: deleted,
-			Worktree: s.Worktree, Warnings: a.heard.all(),
+			Worktree: s.Worktree, Warnings: a.heard.all(), Abandoned: given,
 		})
 	}
 	if s.State == fsm.Stopped {

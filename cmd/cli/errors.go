@@ -232,6 +232,8 @@ func hints(err error, k kind) []string {
 func failedHints(s session.Session) []string {
 	up, down := "ecluse up "+s.Slug, "ecluse down "+s.Slug
 	switch {
+	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "" && withoutHint(s) != "":
+		return []string{down, withoutHint(s)}
 	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "", s.Failure != nil && lostOwn(s.State, *s.Failure):
 		return []string{down}
 	case s.Settled:
