@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -62,6 +61,9 @@ func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.H
 		return session.Session{}, err
 	}
 	e.Worktree = cmp.Or(e.Worktree, placeOf(cfg, e))
+	if e.ID == "" { // nothing runs; a database that is not known to be its own would be left
+		e.ID = idInDatabases(ctx, cfg, e)
+	}
 	r := &rebuilder{Evidence: e, cfg: cfg, home: home, s: session.Session{
 		Key: e.Key, ID: cmp.Or(e.ID, rand.Text()), Root: e.Root, Branch: e.Branch, Mode: cfg.Mode, Worktree: e.Worktree, Slot: e.Slot,
 		State: fsm.Failed, Settled: true, CreatedAt: now, UpdatedAt: now, Plan: plan, Settings: data,
@@ -234,7 +236,7 @@ func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map
 		}
 		return map[string]any{"compose": fact}, there
 	case "database":
-		name := r.databaseName(strings.TrimPrefix(spec.Name, "database:"))
+		name := databaseOf(r.cfg, r.Evidence, strings.TrimPrefix(spec.Name, "database:"))
 		if name == "" {
 			return nil, false
 		}
@@ -306,21 +308,6 @@ func (r *rebuilder) composeFact(i int, spec saga.Spec) (steps.ComposeFact, bool)
 		return steps.ComposeFact{}, false
 	}
 	return steps.ComposeFact{Project: steps.Project(r.cfg, r.s), File: filepath.Join(private, "compose.yaml"), Run: r.s.Run.ID}, false
-}
-
-// databaseName is the name of a database of the session, by its URL.
-func (r *rebuilder) databaseName(key string) string {
-	for _, d := range r.cfg.Databases {
-		if d.Name != key {
-			continue
-		}
-		for _, variable := range d.URLVars() {
-			if parsed, err := url.Parse(r.vars[variable]); err == nil && len(parsed.Path) > 1 {
-				return parsed.Path[1:]
-			}
-		}
-	}
-	return ""
 }
 
 // leader is the first of the processes that a step has started and that run.
