@@ -3,11 +3,11 @@ package look
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"ecluse/saga/session"
 	"ecluse/steps"
@@ -104,7 +104,8 @@ func (t Traces) Gather(ctx context.Context) (Gathered, error) {
 		return Gathered{}, err
 	}
 	g.docker(ctx)
-	for _, repo := range g.repos {
+	for _, name := range slices.Sorted(maps.Keys(g.repos)) {
+		repo := g.repos[name]
 		if err := g.worktrees(ctx, repo); err != nil {
 			g.Blind = append(g.Blind, err)
 		}
@@ -117,8 +118,8 @@ func (t Traces) Gather(ctx context.Context) (Gathered, error) {
 			g.Evidence = append(g.Evidence, *e)
 		}
 	}
+	slices.SortFunc(g.Evidence, func(a, b Evidence) int { return byName(a.Key, b.Key) })
 	g.contradictions()
-	slices.SortFunc(g.Evidence, func(a, b Evidence) int { return strings.Compare(a.Repo+"\x00"+a.Slug, b.Repo+"\x00"+b.Slug) })
 	return g.Gathered, nil
 }
 

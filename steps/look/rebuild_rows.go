@@ -1,6 +1,7 @@
 package look
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -80,13 +81,19 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 		Doubtful(&row, "it is of a copy of the state, and nothing but its private folder was found of it")
 		old = append(old, Rebuilt{row, FromCopy, nil})
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(left), func(a, b session.Key) int { return strings.Compare(a.Repo+"\x00"+a.Slug, b.Repo+"\x00"+b.Slug) }) {
+	for _, key := range slices.SortedFunc(maps.Keys(left), byName) {
 		if err := r.fromEvidence(ctx, left[key]); err != nil {
 			return nil, nil, err
 		}
 	}
 	more, err := r.settle(ctx, append(r.rows, old...))
+	slices.SortFunc(r.rows, func(a, b Rebuilt) int { return byName(a.Key, b.Key) })
 	return r.rows, append(doubts, more...), err
+}
+
+// byName is the order in which sessions are listed.
+func byName(a, b session.Key) int {
+	return cmp.Or(strings.Compare(a.Repo, b.Repo), strings.Compare(a.Slug, b.Slug))
 }
 
 // fromEvidence makes a record of evidence alone.

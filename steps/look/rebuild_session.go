@@ -226,7 +226,7 @@ func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map
 	case "worktree":
 		return r.worktreeFact(ctx)
 	case "env":
-		return map[string]any{"written": true}, r.file
+		return map[string]any{"written": true, "made": r.links()}, r.file
 	case "volumes":
 		return map[string]any{"volumes": map[string]any{"projects": r.projects(), "run": run}}, len(r.containers) > 0
 	case "compose":
@@ -272,6 +272,19 @@ func (r *rebuilder) worktreeFact(ctx context.Context) (map[string]any, bool) {
 		}
 	}
 	return map[string]any{"worktree": fact}, there
+}
+
+// links are the inherited files that are links to those of the main worktree: only such
+// a link goes again. A copy cannot be told from a file of the user's, and stays where
+// the worktree does.
+func (r *rebuilder) links() map[string]any {
+	links := map[string]any{}
+	for _, entry := range r.cfg.InheritEnv {
+		if mode := entry.Value.Mode; !r.Former && (mode == "" || mode == settings.InheritLink) {
+			links[filepath.Clean(entry.Value.File)] = map[string]string{"mode": settings.InheritLink}
+		}
+	}
+	return links
 }
 
 // projects are the compose projects of the session, by its containers and by its name.
