@@ -239,7 +239,7 @@ func TestInitFoldersInDocker(t *testing.T) {
 	t.Parallel()
 	dockertest.Require(t)
 	w := newSample(t, sample{})
-	w.sweepDocker()
+	t.Cleanup(w.sweepDocker)
 	for file, text := range map[string]string{
 		"shop/Procfile.dev": "web: exec webapp --port @0\n", "shop/compose.yaml": "services: {data: {image: IMAGE, command: [-serve, ':8080'], ports: ['@11:8080']}}\n",
 		"billing/Procfile.dev": "web: exec webapp --port @22\n", "billing/compose.yaml": "services: {queue: {image: IMAGE, command: [-serve, ':8080'], ports: ['@33:8080']}}\n",
