@@ -16,8 +16,22 @@ type placeFact struct {
 	Host string `json:"host,omitempty"`
 }
 
-// placeFactKey is the key of the fact, in each step that settles it.
-const placeFactKey = "place"
+// placeFactKey is the key of the fact, in each step that settles it. The history keeps it.
+const placeFactKey = session.PlaceFact
+
+// PlaceOf is where the containers of a session are; false if that was not settled.
+func PlaceOf(s session.Session) (docker.Place, bool) {
+	fact, known := placed(s)
+	return fact.Place, known
+}
+
+// PlaceIn is where the containers of a session were, as a line of the history has it;
+// false if it says nothing of that.
+func PlaceIn(e session.Entry) (docker.Place, bool) {
+	var fact placeFact
+	ok := e.Place != nil && json.Unmarshal(e.Place, &fact) == nil
+	return fact.Place, ok
+}
 
 // placed is where the containers of a session are, as far as that was settled: by
 // data that was kept of an earlier up, or by its first step that needs Docker.

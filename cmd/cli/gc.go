@@ -36,12 +36,15 @@ func newGC(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "gc", GroupID: groupRepo, Short: "find what belongs to no session, and with --yes remove it",
 		Long: `List what carries the marks of sessions of this repository that are gone: processes,
-containers, networks, volumes, images, files of the state, folders where worktrees
-were, and saved work that is old. Nothing is removed without --yes.
+containers, networks, volumes, images, databases and templates on the servers of
+[[databases]], files of the state, folders where worktrees were, and saved work that is
+old. Every Docker engine is asked where sessions had containers; what could not be asked
+is named. Nothing is removed without --yes.
 
 Left alone is whatever belongs to a session that there is, whoever works on it; what
-another ECLUSE_STATE_DIR knows; and what holds work that is not committed. Volumes that
-down --keep-volumes kept, and logs, go when they are older than --older-than.
+another ECLUSE_STATE_DIR knows; and what holds work that is not committed. Volumes and
+databases that down --keep-volumes kept, templates, and logs go when they are older than
+--older-than. A database goes only while nobody is connected to it.
 
 With --merged or --older-than sessions are meant, too, and are taken down: those whose
 branch is merged into that of origin, main or master, and those that nothing happened to
@@ -59,7 +62,7 @@ squashes or rebases cannot be recognized.`,
 	f.BoolVar(&o.yes, "yes", false, "remove what is found")
 	f.BoolVar(&o.all, "all", false, "of every repository on this machine")
 	f.BoolVar(&o.merged, "merged", false, "also sessions whose branch is merged")
-	f.Var(&o.olderThan, "older-than", "`AGE` of logs and kept volumes that go; if given, also of sessions")
+	f.Var(&o.olderThan, "older-than", "`AGE` of logs, kept data and templates that go; if given, also of sessions")
 	f.Var(&o.trash, "trash-older-than", "`AGE` of saved work that goes")
 	return cmd
 }
@@ -97,10 +100,13 @@ func (*age) Type() string { return "age" }
 // leftover is something that gc found.
 type leftover struct {
 	// Kind is what it is: process, container, network, volume, image, worktree, saved
-	// work, lock, folder, logs or session.
+	// work, database, template, lock, folder, logs or session.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	Repo string `json:"repo"`
+	// Where it is: the place of another Docker engine than this environment's, or the
+	// address of a server; empty if that goes without saying.
+	Where string `json:"where"`
+	Repo  string `json:"repo"`
 	// Slug of the session that it was of; empty if that is not known.
 	Slug string `json:"slug"`
 	Why  string `json:"why"`
@@ -124,7 +130,7 @@ type leftover struct {
 // left makes an entry of residue.
 func left(r look.Residue) *leftover {
 	l := &leftover{
-		Kind: r.Kind, Name: r.Name, Repo: r.Repo, Slug: r.Slug, Why: r.Why, Size: r.Size, Keep: r.Keep,
+		Kind: r.Kind, Name: r.Name, Where: r.Where, Repo: r.Repo, Slug: r.Slug, Why: r.Why, Size: r.Size, Keep: r.Keep,
 		key: r.Key, guarded: r.Guarded(), remove: r.Remove,
 	}
 	if !r.Since.IsZero() {
@@ -267,7 +273,11 @@ func (a *app) writeLeftovers(found []*leftover, yes bool) error {
 		default:
 			goes++
 		}
-		table.Row(style, l.Kind, l.Name, old, size, l.Why, result)
+		why := l.Why
+		if l.Where != "" {
+			why += " (" + l.Where + ")"
+		}
+		table.Row(style, l.Kind, l.Name, old, size, why, result)
 	}
 	if err := table.Write(a.Stdout); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"ecluse/fsm"
 	"ecluse/saga/session"
+	"ecluse/steps"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
 	"ecluse/steps/look"
@@ -67,8 +68,25 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 	if _, known := roots[g.Repo]; g.Repo != "" && !known {
 		g.open(ctx, a.dir, g.Repo) // there was no session in it yet
 	}
+	for _, s := range g.Sessions {
+		g.at(steps.PlaceOf(s))
+	}
+	entries, err := st.History(store.Filter{Repo: g.Repo})
+	if err != nil && entries == nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		g.at(steps.PlaceIn(entry))
+	}
 	slices.SortFunc(g.repos, func(a, b git.Repo) int { return cmp.Compare(a.Root, b.Root) })
 	return g, nil
+}
+
+// at adds a place where a session had containers, once.
+func (g *ground) at(place docker.Place, known bool) {
+	if known && place != (docker.Place{}) && !slices.Contains(g.Places, place) {
+		g.Places = append(g.Places, place)
+	}
 }
 
 // open adds a repository.
@@ -101,8 +119,10 @@ func (a *app) leftovers(ctx context.Context, o gcOptions) ([]*leftover, error) {
 func (a *app) search(ctx context.Context, g *ground) []*leftover {
 	var found []*leftover
 	add := func(list []look.Residue, err error) {
-		if err != nil && !errors.Is(err, docker.ErrMissing) { // without Docker there is nothing in it
-			g.blind = append(g.blind, err)
+		for _, one := range apart(err) {
+			if !errors.Is(one, docker.ErrMissing) { // without Docker there is nothing in it
+				g.blind = append(g.blind, one)
+			}
 		}
 		part := make([]*leftover, 0, len(list))
 		for _, r := range list {
@@ -116,8 +136,21 @@ func (a *app) search(ctx context.Context, g *ground) []*leftover {
 	for _, repo := range g.repos {
 		add(g.Worktrees(ctx, repo))
 		add(g.SavedWork(ctx, repo))
+		add(g.Databases(ctx, repo))
 	}
 	return append(found, a.strays(g)...)
+}
+
+// apart are the errors that errors.Join has joined, each of them something that could not
+// be asked. One that only wraps several says more than they do.
+func apart(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(several.Unwrap()...).Error() == err.Error() {
+		return several.Unwrap()
+	}
+	return []error{err}
 }
 
 // strays are files of the state that are of no session.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -101,7 +102,13 @@ type Entry struct {
 	// Entry is set when a step's phase changed.
 	saga.Entry
 	Note string `json:"note,omitempty"`
+	// Place is the fact of that key, which a step has just saved.
+	Place json.RawMessage `json:"place,omitempty"`
 }
+
+// PlaceFact is the key of the fact that says on which machine a step makes something.
+// The history keeps it: nobody could find there what a session has left that is gone.
+const PlaceFact = "place"
 
 // Result is what [Transition] answers.
 type Result struct {

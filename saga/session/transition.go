@@ -230,6 +230,7 @@ func (t *transition) engine(events ...saga.Event) error {
 		return err
 	}
 	t.decision, t.s.Progress = d, d.Progress
+	t.notePlaces(events)
 	for _, entry := range d.Entries {
 		if entry.Phase == saga.Done || entry.Phase == saga.Compensated {
 			t.s.Run.Takeovers = 0
@@ -242,6 +243,15 @@ func (t *transition) engine(events ...saga.Event) error {
 		}
 	}
 	return t.conclude(d)
+}
+
+// notePlaces writes into the history where steps are about to make something.
+func (t *transition) notePlaces(events []saga.Event) {
+	for _, e := range events {
+		if e.Kind == saga.StepSaved && e.Key == PlaceFact {
+			t.history = append(t.history, t.line(Entry{Note: fmt.Sprintf("%s settled where it is: %s", e.Step, e.Data), Place: e.Data}))
+		}
+	}
 }
 
 // conclude ends the run where the engine says so.

@@ -28,6 +28,15 @@ func (e *Engine) Remove(ctx context.Context, r Resources) error {
 	})
 }
 
+// Identity tells an engine from all others, whatever way leads to it.
+func (e *Engine) Identity(ctx context.Context) (string, error) {
+	out, err := e.docker(ctx, "info", "--format", "{{.ID}} {{.Name}}")
+	if err != nil {
+		return "", fmt.Errorf("ask %s who it is: %w", e.place, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // both lists what is in two lists. Its session must be the same: a volume that was made
 // anew has its old name.
 func both(want, have []Resource) []Resource {

@@ -31,6 +31,9 @@ type Residue struct {
 	Kind string
 	// Name for people, and for the tool that it is a thing of.
 	Name string
+	// Where it is, unless that goes without saying: the place of another Docker engine,
+	// or the address of a server.
+	Where string
 	// Why it is residue.
 	Why string
 	// Since is when it became so, as far as that is known.
@@ -72,6 +75,9 @@ type Search struct {
 	Unreadable []session.Key
 	// Former are all sessions that the store knows of, by their ids.
 	Former map[string]Former
+	// Places are where sessions had containers. The one of this environment is looked at
+	// in any case.
+	Places []docker.Place
 	// Repo is the only one to look for; empty for all.
 	Repo string
 	// Age from which on what was kept on purpose may go.
@@ -109,51 +115,6 @@ func (s Search) last(key session.Key) (last time.Time) {
 // of begins the entry of something that a former session left.
 func (s Search) of(f Former, kind, name string) Residue {
 	return Residue{Key: f.Key, Kind: kind, Name: name, Why: fmt.Sprintf("session %s, which made it, is gone", f.Slug), Since: f.Ended}
-}
-
-// Docker finds containers, networks, volumes and images. The error wraps
-// [docker.ErrMissing] or [docker.ErrUnreachable].
-func (s Search) Docker(ctx context.Context) ([]Residue, error) {
-	engine, err := docker.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := engine.Marked(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found []Residue
-	for _, part := range []struct {
-		kind string
-		list []docker.Resource
-		into func(docker.Resource) docker.Resources
-	}{
-		{Container, all.Containers, func(r docker.Resource) docker.Resources { return docker.Resources{Containers: []docker.Resource{r}} }},
-		{Network, all.Networks, func(r docker.Resource) docker.Resources { return docker.Resources{Networks: []docker.Resource{r}} }},
-		{Volume, all.Volumes, func(r docker.Resource) docker.Resources { return docker.Resources{Volumes: []docker.Resource{r}} }},
-		{Image, all.Images, func(r docker.Resource) docker.Resources { return docker.Resources{Images: []docker.Resource{r}} }},
-	} {
-		for _, one := range part.list {
-			f, ok := s.former(one.Session)
-			if !ok {
-				continue
-			}
-			r := s.of(f, part.kind, one.Name)
-			r.remove = func(ctx context.Context) error { return engine.Remove(ctx, part.into(one)) }
-			switch {
-			case s.again(f.Key):
-				r.Keep = fmt.Sprintf("there is a session %s again, and its down answers for it", f.Slug)
-			case part.kind == Volume:
-				// A later session of the name has used it, and left it again.
-				r.Why, r.Since = "kept volume of "+f.Slug, s.last(f.Key)
-				if s.Now.Sub(r.Since) < s.Age {
-					r.Keep = fmt.Sprintf("it was kept on purpose; it goes with --older-than 0s, or when it is %s old", days(s.Age))
-				}
-			}
-			found = append(found, r)
-		}
-	}
-	return found, nil
 }
 
 // days is a duration as people say it.
