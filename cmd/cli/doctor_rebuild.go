@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -122,6 +121,9 @@ func (a *app) rebuild(ctx context.Context, o doctorOptions) error {
 	if result.Aside != "" {
 		text += "; what it was is kept as " + result.Aside
 	}
+	if a.asks() && !o.yes {
+		return a.print("%s\n", text) // the rest was seen
+	}
 	return a.showRebuilt(result, text)
 }
 
@@ -175,9 +177,8 @@ func (a *app) agreeRebuild(o doctorOptions, result rebuildResult) (bool, error) 
 	if err := a.writeRebuilt(result); err != nil {
 		return false, err
 	}
-	fmt.Fprint(a.Stderr, "Make the state anew with these sessions? [y/N] ")
-	answer, _ := bufio.NewReader(a.Stdin).ReadString('\n') // no answer is no
-	switch strings.ToLower(strings.TrimSpace(answer)) {
+	answer, _ := a.question("Make the state anew with these sessions? [y/N] ") // no answer is no
+	switch strings.ToLower(answer) {
 	case "y", "yes":
 		return true, nil
 	}
@@ -222,13 +223,13 @@ func (a *app) writeRebuilt(result rebuildResult) error {
 		}
 	}
 	for _, text := range result.Blind {
-		a.warn("not looked at: %s", text)
+		fmt.Fprintf(a.Stderr, "warning: not looked at: %s\n", text)
 	}
 	for _, d := range result.Doubts {
+		fmt.Fprintf(a.Stderr, "warning: %s\n", d.What)
 		if d.Fix != "" {
-			d.What += "; then: " + d.Fix
+			fmt.Fprintf(a.Stderr, "hint: %s\n", d.Fix)
 		}
-		a.warn("%s", d.What)
 	}
 	if len(next) > 0 {
 		return a.print("ecluse up makes whole, or ecluse down takes away: %s\n", strings.Join(next, ", "))
