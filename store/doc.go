@@ -14,6 +14,7 @@ steps.
 	    locks/<step>               step locks, inherited by the children of a step
 	  logs/<slug>-<hash>/          outlives the session
 	  backups/state-<schema>-<time>.db
+	  state.db.damaged-<time>      what a rebuild has put something else in the place of
 
 The lock order is owner, step, state, bbolt, without exception. Locks are flock:
 the kernel drops them when the last process that has the open file ends.
@@ -71,6 +72,21 @@ looked at, so that looking at one session does not read them all.
 
 A copy of the file is kept once a day, and every thousand transactions. It is
 copied in memory under the lock and synced without; when it fails, nobody does.
+
+# Rebuilding
+
+[Store.Rebuild] puts a new file in the place of one that is damaged or gone. It begins
+as what can be read ([Store.Remains]): the file itself if its pages are sound and only
+records are not, else the last copy that is whole, so that history and runs stay; the
+sessions it has are those that it is given, whose records package look makes of what is
+found. All of it happens under the state lock, after a look that nobody holds an owner
+lock and that the file is still the one that was looked at. The damaged file is kept: it
+gets a second name before the new one takes its place, so that a crash leaves the one or
+the other, and never none.
+
+Epochs are never used again, and the highest that was given may be lost. So the counter
+goes on from the milliseconds since 1970, which is more than there ever were claims, and
+every record gets a new one: who has outlived the file can write nothing.
 
 # Why a file is opened per transaction
 
