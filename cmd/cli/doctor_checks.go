@@ -180,6 +180,8 @@ func (d *doctor) sessions(all []session.Session) {
 			d.say("repositories", verdictFail, in(s, "down", s.Slug), "the repository %s of session %s is gone", s.Repo, s.Slug).of(s.Key)
 		case status.Interrupted:
 			d.say("sessions", verdictFail, in(s, "recover", s.Slug), "%s was interrupted (%s)", s.Slug, s.State).of(s.Key)
+		case s.State == fsm.Failed && s.Failure != nil && s.Failure.Code == look.CodeRebuilt:
+			d.say("sessions", verdictFail, in(s, "up", s.Slug), "%s was rebuilt, and nobody has looked at all of it since", s.Slug).of(s.Key)
 		case s.State == fsm.Failed:
 			d.say("sessions", verdictFail, in(s, "down", s.Slug), "%s has failed, and holds its slot and ports", s.Slug).of(s.Key)
 		case !exists(s.Worktree):

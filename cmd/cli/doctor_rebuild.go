@@ -101,7 +101,7 @@ func (a *app) rebuild(ctx context.Context, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	if !st.Exists() && len(rows) == 0 {
+	if !st.Exists() && !st.Begun() && len(rows) == 0 {
 		return a.showRebuilt(result, "there is no state, and nothing that one could be made of")
 	}
 	if result.DryRun = o.dryRun; o.dryRun {

@@ -58,6 +58,10 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 	var old []Rebuilt
 	for _, row := range r.Sessions {
 		e, found := left[row.Key]
+		if found && e.Former { // which it was before it was ours
+			delete(left, row.Key)
+			found = false
+		}
 		if !r.Copy {
 			delete(left, row.Key)
 			r.rows = append(r.rows, Rebuilt{row, FromRecord, nil})

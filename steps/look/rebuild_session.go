@@ -38,6 +38,8 @@ type rebuilder struct {
 	home steps.Home
 	snap *proc.Snapshot
 	repo *git.Repo
+	// at is where its containers were found; the zero place if there are none.
+	at docker.Place
 }
 
 // Session makes the record of a session from evidence: failed, with a plan of the
@@ -73,15 +75,26 @@ func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.H
 			Message: "it was put together from what was found of it (" + strings.Join(e.Found, ", ") + "), and nothing tells how far it had come",
 		},
 	}}
-	if r.snap, err = proc.Snap(); err != nil {
+	if err := r.look(ctx); err != nil {
 		return session.Session{}, err
-	}
-	if repo, err := git.Open(ctx, e.Root); err == nil {
-		r.repo = &repo
 	}
 	r.s.Ports = r.ports(ctx)
 	r.s.Progress = saga.NewProgress(plan)
 	return r.s, r.trace(ctx)
+}
+
+// look looks at what the facts are about.
+func (r *rebuilder) look(ctx context.Context) (err error) {
+	if repo, err := git.Open(ctx, r.Root); err == nil {
+		r.repo = &repo
+	}
+	if len(r.containers) > 0 {
+		if r.at, err = docker.Here(ctx); err != nil {
+			return err
+		}
+	}
+	r.snap, err = proc.Snap()
+	return err
 }
 
 // placeOf is where a session's worktree is, if it is not one of the user's.
@@ -93,7 +106,9 @@ func placeOf(cfg settings.Config, e Evidence) string {
 // stays as it is if nothing contradicts it; false if it is another session's of that
 // name.
 func (e Evidence) Renewed(ctx context.Context, old session.Session, home steps.Home) (session.Session, bool, error) {
-	if e.ID != "" && e.ID != old.ID || e.Slot != 0 && e.Slot != old.Slot || e.Branch != old.Branch || e.Former {
+	// What is checked out in its worktree is the user's affair.
+	branched := (e.file || e.ID != "") && e.Branch != old.Branch
+	if e.ID != "" && e.ID != old.ID || e.Slot != 0 && e.Slot != old.Slot || branched {
 		return old, false, nil
 	}
 	cfg, err := steps.ConfigOf(old)
@@ -102,11 +117,8 @@ func (e Evidence) Renewed(ctx context.Context, old session.Session, home steps.H
 	}
 	e.Worktree = cmp.Or(e.Worktree, old.Worktree)
 	r := &rebuilder{Evidence: e, cfg: cfg, home: home, s: old}
-	if r.snap, err = proc.Snap(); err != nil {
+	if err := r.look(ctx); err != nil {
 		return old, false, err
-	}
-	if repo, err := git.Open(ctx, e.Root); err == nil {
-		r.repo = &repo
 	}
 	ports := r.ports(ctx)
 	same := git.Same(e.Worktree, old.Worktree) && e.file == (old.State == fsm.Active)
@@ -227,8 +239,12 @@ func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map
 		return r.worktreeFact(ctx)
 	case "env":
 		return map[string]any{"written": true, "made": r.links()}, r.file
+	case "ports":
+		return r.placeFact(ctx), false
 	case "volumes":
-		return map[string]any{"volumes": map[string]any{"projects": r.projects(), "run": run}}, len(r.containers) > 0
+		facts := r.placeFact(ctx)
+		facts["volumes"] = map[string]any{"projects": r.projects(), "run": run}
+		return facts, len(r.containers) > 0
 	case "compose":
 		fact, there := r.composeFact(i, spec)
 		if fact.Project == "" {
@@ -287,6 +303,16 @@ func (r *rebuilder) links() map[string]any {
 	return links
 }
 
+// placeFact is where the containers were found: whoever removes them may have another
+// environment.
+func (r *rebuilder) placeFact(ctx context.Context) map[string]any {
+	if len(r.containers) == 0 {
+		return map[string]any{}
+	}
+	host, _ := r.at.Remote(ctx) // who was just asked is known
+	return map[string]any{"place": map[string]any{"place": r.at, "host": host}}
+}
+
 // projects are the compose projects of the session, by its containers and by its name.
 func (r *rebuilder) projects() []string {
 	list := []string{steps.Project(r.cfg, r.s)}
@@ -309,7 +335,7 @@ func (r *rebuilder) composeFact(i int, spec saga.Spec) (steps.ComposeFact, bool)
 		if c.labels[docker.LabelStep] != spec.Name {
 			continue
 		}
-		fact := steps.ComposeFact{File: c.labels[composeFile], Run: c.labels[docker.LabelRun]}
+		fact := steps.ComposeFact{File: c.labels[composeFile], Run: c.labels[docker.LabelRun], Place: r.at}
 		fact.Project, _ = docker.ServiceOf(c.labels)
 		if filepath.Dir(fact.File) != private {
 			fact.File = filepath.Join(private, "compose.yaml")
