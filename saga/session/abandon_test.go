@@ -64,6 +64,7 @@ func TestWhatADownDoesNotAbandon(t *testing.T) {
 	live, ended := m.process(), make(chan error)
 	go func() { _, _, err := live.up(); ended <- err }()
 	<-begun
+	go func() { <-begun }() // of its compensation
 	if err := m.process().abandon("db"); !errors.Is(err, ErrNotThere) {
 		t.Error(err)
 	}
@@ -71,7 +72,6 @@ func TestWhatADownDoesNotAbandon(t *testing.T) {
 		t.Errorf("the up was asked to stop, and is %s", s.State)
 	}
 	live.signal(syscall.SIGINT)
-	go func() { <-begun }() // of its compensation
 	<-ended
 }
 
