@@ -57,7 +57,9 @@ the key is the one asked for, the epoch never falls, and no slot or port of
 another session is taken.
 
 Get, List, History, Runs and Holder write nothing, not even a lock file, and work
-on a read-only disk. Without a state file they find nothing. A file of an older
+on a read-only disk. Without a state file they find nothing, unless the private
+folders of sessions are there: then it was lost, and counts as damaged, for writers,
+too. A file of an older
 schema they read through a migrated copy in the folder for temporary files; the
 file itself is migrated, and copied before, by the next write.
 

@@ -29,7 +29,7 @@ func (s *Store) view(fn func(*bolt.Tx) error) (found bool, err error) {
 	}
 	defer lock.release()
 	if _, err := os.Stat(s.Path()); errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return false, s.lost()
 	}
 	var old int
 	err = s.open(s.Path(), true, func(db *bolt.DB) error {
@@ -67,6 +67,9 @@ func (s *Store) update(what string, fn func(*bolt.Tx) error) error {
 // still to be synced, if it was time to make one.
 func (s *Store) updateLocked(fn func(*bolt.Tx) error) (copied string, err error) {
 	if _, err := os.Stat(s.Path()); errors.Is(err, fs.ErrNotExist) {
+		if err := s.lost(); err != nil {
+			return "", err
+		}
 		if err := s.create(); err != nil {
 			return "", fmt.Errorf("make the state file: %w", err)
 		}
@@ -137,6 +140,16 @@ func (s *Store) open(path string, readOnly bool, use func(*bolt.DB) error) (err 
 	}
 	err = use(db)
 	return errors.Join(err, db.Close())
+}
+
+// lost is the error of a state file that is gone while its sessions are there: with a
+// new one nobody would know of them, and others would get their slots.
+func (s *Store) lost() error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "sessions"))
+	if err != nil || len(entries) == 0 {
+		return nil //nolint:nilerr // there is none
+	}
+	return s.damaged(s.Path(), fmt.Sprintf("it is gone, and the folders of %d sessions are there", len(entries)))
 }
 
 // openError says what an error of bolt.Open means.

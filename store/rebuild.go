@@ -96,10 +96,7 @@ func (s *Store) LastCopy() (Remains, error) {
 
 // Begun reports whether the state folder has something that only a state file can
 // explain: a copy of it, or the private folder of a session.
-func (s *Store) Begun() bool {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "sessions"))
-	return err == nil && len(entries) > 0 || len(s.copies()) > 0
-}
+func (s *Store) Begun() bool { return s.lost() != nil || len(s.copies()) > 0 }
 
 // pagesSound reports whether the file can be walked through.
 func (s *Store) pagesSound() bool {

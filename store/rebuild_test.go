@@ -17,6 +17,15 @@ import (
 	"ecluse/store/storetest"
 )
 
+// begin makes the state file, with no sessions in it: without one, the private folder of
+// a session is that of one whose record was lost.
+func begin(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.update("begin", func(*bolt.Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // damagedWithCopy is a store whose file is cut off. Its last copy has session 1 and 2,
 // and it had session 3, too.
 func damagedWithCopy(t *testing.T) (*Store, []*storetest.Script) {
@@ -105,6 +114,29 @@ func TestRebuildOfNothing(t *testing.T) {
 	_, before := up(t, s, 1)
 	if err := os.Remove(s.Path()); err != nil {
 		t.Fatal(err)
+	}
+	if got := list(t, s); len(got) > 0 {
+		t.Errorf("without a file there are %v", got)
+	}
+	// Its session is there: a new file would know nothing of it.
+	if err := os.MkdirAll(s.Dir(key(1)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, listed := s.List()
+	_, applied := s.Apply(key(2), session.Event{Kind: session.ClaimUp, New: &before})
+	lock, err := s.Own(t.Context(), key(1), owner(os.Getpid()), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock(lock.(*ownerLock).file) // what a SIGKILL leaves
+	if err := s.Sweep(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("sweep: %v", err)
+	}
+	if private, _ := s.Known(key(1)); !private {
+		t.Error("the folder of a session whose record was lost was swept away")
+	}
+	if !errors.Is(listed, ErrDamaged) || !errors.Is(applied, ErrDamaged) || s.Exists() || !s.Begun() {
+		t.Errorf("a file that was lost: %v, %v", listed, applied)
 	}
 	remains, err := s.Remains()
 	if err != nil || len(remains.Sessions) > 0 {

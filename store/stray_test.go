@@ -83,6 +83,7 @@ func TestStrays(t *testing.T) {
 // Who comes between the look and the removal keeps what is theirs.
 func TestRemoveStrayLooksAgain(t *testing.T) {
 	s := newStore(t)
+	begin(t, s)
 	litter(t, s, key(1))
 	strays, err := s.Strays()
 	if err != nil || len(strays) != 3 {

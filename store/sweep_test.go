@@ -12,6 +12,7 @@ import (
 
 func TestSweepTakesOnlyWhatBelongsToNobody(t *testing.T) {
 	s := New(t.TempDir())
+	begin(t, s)
 	key := func(slug string) session.Key { return session.Key{Repo: "/r/.git", Slug: slug} }
 	abandon := func(slug string) {
 		lock, err := s.Own(t.Context(), key(slug), session.Owner{PID: 1}, false)
