@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,38 +162,42 @@ func (a *app) gc(ctx context.Context, o gcOptions) error {
 // down sees to.
 func (a *app) removeAll(found []*leftover) error {
 	ctx := a.listen().Soft
-	var sessions []session.Session
-	for _, l := range found {
-		if l.session != nil && l.Keep == "" {
-			sessions = append(sessions, *l.session)
-		}
+	if err := a.downFound(found); err != nil {
+		return err
 	}
-	if len(sessions) > 0 {
-		results, err := a.downSeveral(downOptions{}, sessions)
-		if err != nil {
-			return err
-		}
-		for _, l := range found {
-			if i := slices.IndexFunc(results, func(r *downed) bool { return r.Repo == l.Repo && r.Slug == l.Slug }); l.session != nil && l.Keep == "" && i >= 0 {
-				l.err, l.Removed = results[i].err, results[i].Done
+	for _, l := range found {
+		if l.Keep == "" && l.session == nil {
+			if l.err = context.Cause(ctx); l.err == nil {
+				l.err = a.remove(ctx, l)
 			}
+			l.Removed = l.err == nil
 		}
-	}
-	for _, l := range found {
-		if l.Keep != "" || l.session != nil {
-			continue
-		}
-		l.err = context.Cause(ctx)
-		if l.err == nil {
-			l.err = a.remove(ctx, l)
-		}
-		l.Removed = l.err == nil
-	}
-	for _, l := range found {
 		if l.err != nil {
 			l.err = a.stops.explain(l.err)
 			l.Error = a.errorOf(l.err)
 		}
+	}
+	return nil
+}
+
+// downFound takes the sessions down that are among what was found.
+func (a *app) downFound(found []*leftover) error {
+	var sessions []session.Session
+	var of []*leftover
+	for _, l := range found {
+		if l.session != nil && l.Keep == "" {
+			sessions, of = append(sessions, *l.session), append(of, l)
+		}
+	}
+	if len(sessions) == 0 {
+		return nil
+	}
+	results, err := a.downSeveral(downOptions{}, sessions)
+	if err != nil {
+		return err
+	}
+	for i, l := range of { // one result for each, in their order
+		l.err, l.Removed = results[i].err, results[i].Done
 	}
 	return nil
 }
