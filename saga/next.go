@@ -27,7 +27,8 @@ const (
 	Resume EventKind = "resume"
 	// Turn gives up going forward: what this run began is compensated.
 	Turn EventKind = "turn"
-	// Halt starts nothing new; the run ends when the steps in hand do.
+	// Halt starts nothing new; the run ends when the steps in hand do. Those of a run
+	// that goes forward are cancelled if Event.Err says why.
 	Halt EventKind = "halt"
 
 	StepDone               EventKind = "step-done"
@@ -174,6 +175,7 @@ func (m *machine) apply(e Event) error {
 		m.p.Halted = true
 		if m.p.Direction == Forward && m.p.Cause == nil && e.Err != "" {
 			m.p.Cause = &Cause{Err: e.Err, Code: e.Code}
+			m.cancelRunning()
 		}
 	case Verified:
 		if m.p.Direction == Forward && !m.allSatisfied() {
@@ -353,6 +355,11 @@ func (m *machine) turn(cause *Cause) {
 		return
 	}
 	m.p.Direction, m.p.Cause, m.p.Halted = Backward, cause, false
+	m.cancelRunning()
+}
+
+// cancelRunning cancels the attempts of a run that goes forward no more.
+func (m *machine) cancelRunning() {
 	for i := range m.p.Steps {
 		if m.p.Steps[i].Phase == Started {
 			m.actions = append(m.actions, Action{Kind: ActCancel, Step: m.plan.Steps[i].Name})

@@ -33,7 +33,9 @@ whose lock is held is busy: the two are told apart with certainty, see
 # Asking an owner to stop
 
 A down of an up that is under way leaves word in the record ([AskStop]) and then
-signals the owner, which turns back; the down waits for its lock. Only one command
+signals the owner, which turns back; the down waits for its lock. A down that keeps the
+worktree or the data asks it to halt instead: the owner's own way back would leave
+nothing to keep. Only one command
 asks: a process takes a second signal as an order to leave at once. A process that
 works on several sessions (recover) finds by the record which of them is meant,
 and goes on with the others.

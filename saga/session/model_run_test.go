@@ -53,6 +53,7 @@ func TestModel(t *testing.T) {
 		{"failing repairs", modelPlan(), 2, []mverb{runUp, runDown, runRecover, runBack}, 1, 1, 1, 0},
 		{"signals", modelPlan(), 2, []mverb{runUp, runDown, runRecover}, 1, 1, 0, 2},
 		{"options", modelPlan(), 2, []mverb{runUp, runUpKeep, runDown, runStop, runRecover, runBack}, 1, 1, 0, 1},
+		{"a stop that asks", modelPlan(), 2, []mverb{runUp, runStop, runDown, runRecover}, 1, 1, 0, 0}, // the first down is the one that asks
 		{"retries and best effort", patient, 2, []mverb{runUp, runDown, runRecover}, 1, 3, 0, 0},
 		{"data", holding, 2, []mverb{runUp, runDown, runStop, runPause, runRecover}, 1, 1, 0, 0},
 		{"abandoning", modelPlan(), 2, []mverb{runUp, runDown, runAbandon, runRecover}, 1, 2, 0, 0},

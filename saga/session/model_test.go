@@ -359,7 +359,7 @@ func essence(s Session) string {
 	}
 	var b strings.Builder
 	p, r := s.Progress, s.Run
-	fmt.Fprint(&b, s.State, s.Settled, s.Slot != 0, len(s.Ports) != 0, " ", r.Verb, r.From, r.Takeovers, r.Options, r.Stop != nil,
+	fmt.Fprint(&b, s.State, s.Settled, s.Slot != 0, len(s.Ports) != 0, " ", r.Verb, r.From, r.Takeovers, r.Options, r.Stop != nil, r.Stop != nil && r.Stop.Halt,
 		" ", p.Direction, p.Scope == r.ID, p.Scope == "", p.Kept, p.HaltOnFailure, p.Halted)
 	if p.Cause != nil {
 		fmt.Fprint(&b, " cause ", p.Cause.Step, p.Cause.Code)

@@ -300,6 +300,7 @@ func TestDownWhileADownIsUnderWay(t *testing.T) {
 // What a stop means, by who asked and which way the run goes.
 func TestStopEvent(t *testing.T) {
 	down := &StopRequest{By: Owner{PID: 7, Verb: VerbDown}}
+	keeping := &StopRequest{By: Owner{PID: 7, Verb: VerbDown}, Halt: true}
 	cause := &Signalled{Signal: syscall.SIGINT}
 	for _, c := range []struct {
 		asked *StopRequest
@@ -311,6 +312,8 @@ func TestStopEvent(t *testing.T) {
 		{nil, saga.Backward, saga.Halt, ""},
 		{down, saga.Forward, saga.Turn, CodeStopped},
 		{down, saga.Backward, "", ""}, // it does what the down wants
+		{keeping, saga.Forward, saga.Halt, CodeStopped},
+		{keeping, saga.Backward, "", ""}, // too late
 	} {
 		e, ok := stopEvent(c.asked, cause, c.d)
 		if ok != (c.kind != "") || e.Kind != c.kind || e.Code != c.code {

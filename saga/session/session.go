@@ -106,6 +106,10 @@ type Options struct {
 	Abandon []string `json:"abandon,omitempty"`
 }
 
+// keepsSome reports whether a teardown leaves anything that a way back of the run
+// itself would not.
+func (o Options) keepsSome() bool { return o.KeepWorktree || o.KeepVolumes }
+
 // keeps reports whether a teardown leaves a step as it is.
 func (o Options) keeps(spec saga.Spec) bool {
 	return o.KeepWorktree && (spec.Keep || spec.Data && o.KeepVolumes)
@@ -129,6 +133,9 @@ func (s Session) stopped(o Options) bool {
 type StopRequest struct {
 	By Owner     `json:"by"`
 	At time.Time `json:"at"`
+	// Halt: the run is to stop where it stands, because whoever asks keeps some of
+	// what it has made, and compensates the rest itself.
+	Halt bool `json:"halt,omitempty"`
 }
 
 // Owner describes the process of a run. The kernel lock decides whether it is

@@ -44,7 +44,7 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 		switch {
 		case s.State != fsm.PendingUp:
 		case s.Run.Stop == nil:
-			m.askToStop(s)
+			m.askToStop(s, req.Options)
 		case waited >= stopPatience && told != s.Epoch:
 			// Who asked before us may have died before it could signal.
 			told = s.Epoch
@@ -80,10 +80,11 @@ func (r DownRequest) patience(s Session) time.Duration {
 	}
 }
 
-// askToStop asks the owner of an up to turn back. When that cannot be done, or
+// askToStop asks the owner of an up to turn back, or, if the down keeps some of what
+// there is, to leave that to it. When that cannot be done, or
 // another command has just done it, the next look at the record will tell.
-func (m *Manager) askToStop(s Session) {
-	result, err := m.write(s.Key, Event{Kind: AskStop, At: m.Now(), Seen: s.Epoch, Owner: m.Processes.Self(VerbDown)})
+func (m *Manager) askToStop(s Session, o Options) {
+	result, err := m.write(s.Key, Event{Kind: AskStop, At: m.Now(), Seen: s.Epoch, Owner: m.Processes.Self(VerbDown), Options: o})
 	if err == nil {
 		m.signal(result.Session)
 	}
@@ -113,14 +114,18 @@ func (m *Manager) onStop(key Key, cause error, d saga.Direction) (saga.Event, bo
 }
 
 // stopEvent turns a run back that goes forward and halts one that goes back,
-// unless it was asked for by a down that wants just that.
+// unless it was asked for by a down that wants just that. One that goes forward is
+// halted, too, if whoever asks will take it back in its own way.
 func stopEvent(asked *StopRequest, cause error, d saga.Direction) (saga.Event, bool) {
 	switch {
 	case asked != nil && d == saga.Backward:
 		return saga.Event{}, false
 	case asked != nil:
-		text := fmt.Sprintf("stopped: %s asked for it", asked.By)
-		return saga.Event{Kind: saga.Turn, Err: text, Code: CodeStopped}, true
+		event := saga.Event{Kind: saga.Turn, Err: fmt.Sprintf("stopped: %s asked for it", asked.By), Code: CodeStopped}
+		if asked.Halt {
+			event.Kind = saga.Halt
+		}
+		return event, true
 	case d == saga.Backward:
 		return saga.Event{Kind: saga.Halt}, true
 	default:

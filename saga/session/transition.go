@@ -80,7 +80,7 @@ func (t *transition) askStop() error {
 	if t.before != fsm.PendingUp || t.e.Seen != t.s.Epoch || t.s.Run.Stop != nil {
 		return fmt.Errorf("session %s: %w", t.s.Slug, ErrStale)
 	}
-	t.s.Run.Stop = &StopRequest{By: t.e.Owner, At: t.e.At}
+	t.s.Run.Stop = &StopRequest{By: t.e.Owner, At: t.e.At, Halt: t.e.Options.keepsSome()}
 	t.note(fmt.Sprintf("pid %d asks it to stop", t.e.Owner.PID))
 	return nil
 }
