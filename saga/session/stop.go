@@ -140,13 +140,12 @@ func (m *Manager) meansAnother(s Session, cause error) bool {
 	if !errors.As(cause, &by) || by.Signal != syscall.SIGTERM {
 		return false
 	}
-	if m.asked.Load() {
-		return true
-	}
 	all, err := m.Store.List()
-	return err == nil && slices.ContainsFunc(all, func(other Session) bool {
+	found := err == nil && slices.ContainsFunc(all, func(other Session) bool {
 		return other.Run.Stop != nil && other.State.Pending() && other.Run.Owner.same(s.Run.Owner)
 	})
+	// Looked at last: the run that was meant says so before its session can be gone.
+	return found || m.asked.Load()
 }
 
 // rollsBack reports whether an up is already on its way back.
