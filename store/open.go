@@ -146,7 +146,9 @@ func (s *Store) open(path string, readOnly bool, use func(*bolt.DB) error) (err 
 // new one nobody would know of them, and others would get their slots.
 func (s *Store) lost() error {
 	entries, err := os.ReadDir(filepath.Join(s.dir, "sessions"))
-	if err != nil || len(entries) == 0 {
+	if err != nil || len(entries) == 0 || s.Exists() {
+		// Whoever is first makes the file, then the folder of its session, and a
+		// reader that had no lock yet may have looked before both.
 		return nil //nolint:nilerr // there is none
 	}
 	return s.damaged(s.Path(), fmt.Sprintf("it is gone, and the folders of %d sessions are there", len(entries)))
