@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ecluse/steps"
 )
@@ -144,7 +145,12 @@ func TestNobodyIsAsked(t *testing.T) {
 			var said bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &said, &said
 			streams(cmd, tty)
-			_ = cmd.Run()
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			hung := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // it waits for an answer
+			_ = cmd.Wait()
+			hung.Stop()
 			if cmd.ProcessState.ExitCode() != test.status {
 				t.Errorf("%s, %s: ended with %d\n%s", test.args, name, cmd.ProcessState.ExitCode(), said.String())
 			}
