@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -199,6 +200,9 @@ var slugPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,60}[a-z0-9]$`)
 // maxSlug is the longest slug that slugPattern admits.
 const maxSlug = 62
 
+// slugMark is how long the mark at the end of a slug is that was cut.
+const slugMark = 7
+
 // CheckSlug reports a slug that is not one; the error wraps [ErrSlug].
 func CheckSlug(slug string) error {
 	if !slugPattern.MatchString(slug) {
@@ -208,8 +212,9 @@ func CheckSlug(slug string) error {
 }
 
 // Slug derives a slug from the name of a branch: "Feat/Log-In" is "feat-log-in".
-// Runs of other characters become one "-". The error wraps [ErrSlug] when
-// nothing usable is left.
+// Runs of other characters become one "-". What is too long is cut and ends in a mark
+// of the whole name, so that two long branches that begin alike have slugs of their
+// own. The error wraps [ErrSlug] when nothing usable is left.
 func Slug(branch string) (string, error) {
 	var b strings.Builder
 	for _, r := range strings.ToLower(branch) {
@@ -220,11 +225,11 @@ func Slug(branch string) (string, error) {
 			b.WriteByte('-')
 		}
 	}
-	slug := b.String()
+	slug := strings.Trim(b.String(), "-")
 	if len(slug) > maxSlug {
-		slug = slug[:maxSlug]
+		mark := fmt.Sprintf("-%x", sha256.Sum256([]byte(branch)))[:1+slugMark]
+		slug = strings.TrimRight(slug[:maxSlug-len(mark)], "-") + mark
 	}
-	slug = strings.Trim(slug, "-")
 	if CheckSlug(slug) != nil {
 		return "", say(ErrSlug, "no slug can be made of branch %q; a slug takes at least 2 of a-z and 0-9 from the branch's name, so give it another one", branch)
 	}

@@ -9,8 +9,10 @@ import (
 func TestSlug(t *testing.T) {
 	for branch, want := range map[string]string{
 		"feat-x": "feat-x", "Feat/Log-In": "feat-log-in", "a__b//c": "a-b-c", "-x-1-": "x-1", "v1.2": "v1-2", "ünï-1": "n-1",
-		strings.Repeat("ab", 60):            strings.Repeat("ab", 31),
-		strings.Repeat("a", 61) + "-" + "b": strings.Repeat("a", 61),
+		strings.Repeat("ab", 31):                               strings.Repeat("ab", 31),
+		strings.Repeat("ab", 60):                               strings.Repeat("ab", 27) + "-c513d65",
+		strings.Repeat("a", 61) + "-" + "b":                    strings.Repeat("a", 54) + "-4a6edc7",
+		strings.Repeat("a", 53) + "/" + strings.Repeat("b", 9): strings.Repeat("a", 53) + "-f29bf0d",
 	} {
 		got, err := Slug(branch)
 		if err != nil || got != want {
