@@ -165,12 +165,12 @@ var emptyWorld = []printed{
 var fullWorld = []printed{
 	{"up", 0, "up feat-x", 1}, {"up", 0, "up feat-x --dry-run", 1}, {"ls", 0, "ls", 1}, {"status", 0, "status feat-x", 1}, {"env", 0, "env feat-x", 1},
 	{"history", 0, "history", 1}, {"logs", 0, "logs feat-x", 1}, {"logs", 0, "logs feat-x web", 1}, {"logs", -1, "logs feat-x nonsense", 1},
-	{"recover", 0, "recover", 1}, {"recover", 1, "recover --repair --dry-run", 1}, {"exec", 0, "exec feat-x -- true", 0}, {"exec", 3, "exec feat-x -- sh -c 'exit 3'", 0},
+	{"recover", 0, "recover", 1}, {"recover", 0, "recover --repair --dry-run", 1}, {"exec", 0, "exec feat-x -- true", 0}, {"exec", 3, "exec feat-x -- sh -c 'exit 3'", 0},
 	{"validate", 0, "validate --ports", 1}, {"sync", -1, "sync feat-x", 1}, {"gc", 0, "gc", 1}, {"doctor", 0, "doctor", 1}, {"flush", 2, "flush", 1},
 }
 
 var brokenWorld = []printed{
-	{"down", 7, "down feat-x", 1}, {"ls", 0, "ls", 1}, {"status", -1, "status feat-x", 1}, {"recover", 7, "recover", 1}, {"up", 7, "up feat-y", 1},
+	{"down", 7, "down feat-x", 1}, {"ls", 0, "ls", 1}, {"status", -1, "status feat-x", 1}, {"recover", 1, "recover --dry-run", 1}, {"recover", 7, "recover", 1}, {"up", 7, "up feat-y", 1},
 	{"history", 0, "history", 1}, {"up", -1, "up feat-z --services nonsense", 1},
 }
 

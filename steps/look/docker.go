@@ -28,7 +28,7 @@ func (o observer) docker(ctx context.Context) []Service {
 			continue
 		}
 		v := Service{Name: spec.Name, Port: o.s.Ports[spec.Lease()], State: NotStarted, Managed: true, Problem: "it was not started yet, or was stopped"}
-		if len(there) > 0 { // without it: it was not chosen
+		if len(there) > 0 || !o.cfg.Choice.Runs(spec.Name) { // it was not chosen
 			v.State, v.Managed, v.Healthy, v.Problem = Unmanaged, false, true, ""
 		}
 		list = append(list, v)
