@@ -65,7 +65,7 @@ func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
 		return hopeless(err)
 	}
 	w.removeParents()
-	if !fact.BranchMade {
+	if !fact.BranchMade || w.Options().KeepBranch {
 		return nil
 	}
 	deleted, err := repo.DeleteBranch(ctx, s.Branch, fact.Resolution.Base)

@@ -62,11 +62,10 @@ what each leaves; all others are compensated as ever.`,
 	f.BoolVar(&o.KeepWorktree, "keep-worktree", false, "stop everything, but keep the worktree, the slot and the ports; the data of containers goes, unless --keep-volumes is given, too")
 	f.BoolVar(&o.DeleteWorktree, "delete-worktree", false, "remove the worktree even if it was there before the session")
 	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the session's containers")
+	f.BoolVar(&o.KeepBranch, "keep-branch", false, "keep the branch, even if the session made it and it has no commits")
 	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
 	f.StringSliceVar(&o.Abandon, "abandon", nil, "go on without `STEP`s that a down has failed at, and say what they leave")
 	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of the session")
-	f.Bool("keep-branch", false, "a branch with commits is always kept")
-	_ = f.MarkHidden("keep-branch") // of the original tool
 	cmd.MarkFlagsMutuallyExclusive("keep-worktree", "delete-worktree")
 	return cmd
 }

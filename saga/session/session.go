@@ -100,6 +100,9 @@ type Options struct {
 	DeleteWorktree bool `json:"delete_worktree,omitempty"`
 	// KeepVolumes leaves the data of the session's containers.
 	KeepVolumes bool `json:"keep_volumes,omitempty"`
+	// KeepBranch leaves the session's branch, also one that the session has made and
+	// that has no commits.
+	KeepBranch bool `json:"keep_branch,omitempty"`
 	// NoHooks compensates hooks without running their mirrors.
 	NoHooks bool `json:"no_hooks,omitempty"`
 	// Abandon names steps that a teardown does not compensate any more. It must have
@@ -109,7 +112,7 @@ type Options struct {
 
 // keepsSome reports whether a teardown leaves anything that a way back of the run
 // itself would not.
-func (o Options) keepsSome() bool { return o.KeepWorktree || o.KeepVolumes }
+func (o Options) keepsSome() bool { return o.KeepWorktree || o.KeepVolumes || o.KeepBranch }
 
 // keeps reports whether a teardown leaves a step as it is.
 func (o Options) keeps(spec saga.Spec) bool {
