@@ -10,13 +10,27 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"ecluse/saga/session"
 )
 
+// PlaceError says that there can be no state where a variable has it.
+type PlaceError struct {
+	// Variable that decides; empty when none is set that could.
+	Variable string
+	// Occupied: a file stands in the way. The path is no absolute one otherwise.
+	Occupied bool
+	text     string
+}
+
+// Error names the variable, what is wrong with it, and what to do.
+func (e *PlaceError) Error() string { return "find the state folder: " + e.text }
+
 // DefaultDir is the state folder that the environment asks for:
 // $ECLUSE_STATE_DIR, else $XDG_STATE_HOME/ecluse, else ~/.local/state/ecluse. It
-// is an error when what decides is not an absolute path: the state would depend on
-// where a command is run.
+// is a [PlaceError] when what decides is not an absolute path (the state would depend
+// on where a command is run), or leads to a file or below one.
 func DefaultDir(getenv func(string) string) (string, error) {
 	for _, from := range []struct {
 		name string
@@ -31,11 +45,30 @@ func DefaultDir(getenv func(string) string) (string, error) {
 			continue
 		}
 		if !filepath.IsAbs(dir) {
-			return "", fmt.Errorf("find the state folder: %s is %q, which is not an absolute path; set it to one, or unset it", from.name, dir)
+			return "", &PlaceError{Variable: from.name, text: fmt.Sprintf("%s is %q, which is not an absolute path; set it to one, or unset it", from.name, dir)}
 		}
-		return filepath.Join(append([]string{dir}, from.rest...)...), nil
+		path := filepath.Join(append([]string{dir}, from.rest...)...)
+		if file := obstacle(path); file != "" {
+			return "", &PlaceError{Variable: from.name, Occupied: true, text: fmt.Sprintf("%s leads to %s, and %s is no folder; set it to another one, or unset it", from.name, path, file)}
+		}
+		return path, nil
 	}
-	return "", errors.New("find the state folder: none of ECLUSE_STATE_DIR, XDG_STATE_HOME and HOME is set; set ECLUSE_STATE_DIR to an absolute path")
+	return "", &PlaceError{text: "none of ECLUSE_STATE_DIR, XDG_STATE_HOME and HOME is set; set ECLUSE_STATE_DIR to an absolute path"}
+}
+
+// obstacle is what stands at path, or where a folder above it would be, and is no
+// folder; empty if nothing does.
+func obstacle(path string) string {
+	for {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir(), err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR), path == filepath.Dir(path):
+			return ""
+		case err == nil:
+			return path
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // Path is the state file.

@@ -111,7 +111,7 @@ func (a *app) openStore() (*store.Store, error) {
 	if a.store == nil {
 		dir, err := store.DefaultDir(a.Getenv)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, misplaced(err)
 		}
 		a.store = store.New(dir)
 	}

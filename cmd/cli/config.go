@@ -64,7 +64,7 @@ func (a *app) showConfig(cmd *cobra.Command) error {
 	}
 	state, err := store.DefaultDir(a.Getenv)
 	if err != nil {
-		return usageError{err}
+		return misplaced(err)
 	}
 	user := settings.UserPath(a.Getenv)
 	r := configResult{

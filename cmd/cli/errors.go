@@ -115,6 +115,8 @@ var kinds = []kind{
 	{exitUsage, "branch", func(err error) bool {
 		return is(git.ErrBranchName, git.ErrUnknownRevision)(err) || as[*git.CheckedOutError](err)
 	}},
+	{exitState, "state", occupied},
+	{exitUsage, "usage", as[*store.PlaceError]},
 	{exitState, "state", is(store.ErrDamaged, store.ErrNewer, store.ErrLocked, saga.ErrJournal, syscall.EROFS, syscall.ENOSPC, fs.ErrPermission)},
 }
 
@@ -133,6 +135,12 @@ func classify(err error) kind {
 		}
 	}
 	return kind{status: exitNo, code: "error"}
+}
+
+// occupied reports whether the state cannot be where it should, because a file is there.
+func occupied(err error) bool {
+	var place *store.PlaceError
+	return errors.As(err, &place) && place.Occupied
 }
 
 // bySignal reports whether a signal to this process ended the run. A stop that a
@@ -274,6 +282,16 @@ func hint(err error, k kind) string {
 		return "ecluse recover " + run.Key.Slug
 	}
 	return ""
+}
+
+// misplaced adds to the error of a variable that has the state where it cannot be the
+// command that helps. Without HOME there is none.
+func misplaced(err error) error {
+	var place *store.PlaceError
+	if !errors.As(err, &place) || place.Variable == "" || place.Variable == "HOME" {
+		return err
+	}
+	return hinted{err, "unset " + place.Variable}
 }
 
 // exists reports whether a file is there.
