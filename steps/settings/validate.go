@@ -258,7 +258,12 @@ func (v Validator) layout() {
 			bases, keys = append(bases, port.Base{Name: name, Port: base}), append(keys, key)
 		}
 	}
+	named := map[string]bool{}
 	for i, s := range v.Services {
+		if named[s.Name] {
+			continue // the name was reported; the port is wrong with it, or may be
+		}
+		named[s.Name] = true
 		key := fmt.Sprintf("services.%d.", i)
 		switch {
 		case !s.Publishes():
