@@ -50,6 +50,14 @@ func planWorktree(p *planner) {
 	})
 }
 
+// Adopting has a plan say that its worktree is there already, and is the user's.
+func Adopting(plan saga.Plan) {
+	if i := plan.Index(WorktreeStep); i >= 0 {
+		plan.Steps[i].Does = "adopt the worktree that is there, which is yours"
+		plan.Steps[i].Reverts = "leave it, unless --delete-worktree is given; the branch stays"
+	}
+}
+
 func newWorktree(t *Target, _ saga.Spec) saga.Step { return worktree{t} }
 
 // Do makes the worktree, or finishes one that was half made.

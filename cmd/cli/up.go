@@ -241,6 +241,9 @@ func draft(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget, 
 	if s.Worktree == "" {
 		s.Worktree = filepath.Join(repo.Root, cfg.WorktreeDir, t.key.Slug)
 	}
+	if t.worktree != "" {
+		steps.Adopting(s.Plan)
+	}
 	wants, err := steps.Wants(ctx, cfg, slot)
 	return s, wants, err
 }
