@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ecluse/saga"
+	"ecluse/steps/git"
 	"ecluse/steps/port"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
@@ -163,8 +164,8 @@ func (s service) portsFree() error {
 		if ids := proc.Listener(number); len(ids) > 0 {
 			by = proc.Describe(ids[0])
 		}
-		return saga.Permanent(fmt.Errorf("port %d, leased for %s, was taken by %s; stop that, or run `ecluse down %s` and `ecluse up %s` to lease another",
-			number, name, by, s.Session().Slug, s.Session().Branch))
+		return saga.Permanent(fmt.Errorf("port %d, leased for %s, was taken by %s; stop that and run `ecluse up %s`, or run `ecluse down %s` before it to lease another",
+			number, name, by, git.Quote(s.Session().Branch), s.Session().Slug))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/saga/session"
+	"ecluse/steps"
 	"ecluse/steps/config"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
@@ -244,6 +245,11 @@ func failedHints(s session.Session) []string {
 		return []string{down, withoutHint(s)}
 	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "", s.Failure != nil && lostOwn(s.State, *s.Failure):
 		return []string{down}
+	case s.Failure != nil && steps.Robbed(*s.Failure):
+		if steps.HoldsData(s) {
+			down += " --keep-volumes" // the next session has it back
+		}
+		return []string{down, "ecluse up " + git.Quote(s.Branch)}
 	case s.Settled:
 		return []string{up}
 	case s.Failure != nil && s.Failure.Code == session.CodeParked:
