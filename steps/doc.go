@@ -44,6 +44,7 @@ with its folder, ECLUSE_WORKER_DB_PORT.
 	settings the configuration as data, which this package makes plans of
 	look     what there really is: status, whose-pid, what gc finds. It asks this package
 	detect   what init finds in a repository
+	rebuild  sessions made anew out of what is there, for doctor --rebuild
 
 # Below
 

@@ -33,7 +33,7 @@ type Remains struct {
 	seen os.FileInfo
 }
 
-// ErrSound: there is nothing to rebuild, the state file can be read, all of it.
+// ErrSound says that there is nothing to rebuild, the state file can be read, all of it.
 var ErrSound = errors.New("the state file is sound")
 
 // VerbRebuild is what the history calls a rebuild. No run has it.

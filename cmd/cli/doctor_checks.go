@@ -16,6 +16,7 @@ import (
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
 	"ecluse/steps/look"
+	"ecluse/steps/rebuild"
 	"ecluse/steps/settings"
 	"ecluse/store"
 )
@@ -180,7 +181,7 @@ func (d *doctor) sessions(all []session.Session) {
 			d.say("repositories", verdictFail, in(s, "down", s.Slug), "the repository %s of session %s is gone", s.Repo, s.Slug).of(s.Key)
 		case status.Interrupted:
 			d.say("sessions", verdictFail, in(s, "recover", s.Slug), "%s was interrupted (%s)", s.Slug, s.State).of(s.Key)
-		case s.State == fsm.Failed && s.Failure != nil && s.Failure.Code == look.CodeRebuilt:
+		case s.State == fsm.Failed && s.Failure != nil && s.Failure.Code == rebuild.CodeRebuilt:
 			d.say("sessions", verdictFail, in(s, "up", s.Slug), "%s was rebuilt, and nobody has looked at all of it since", s.Slug).of(s.Key)
 		case s.State == fsm.Failed:
 			d.say("sessions", verdictFail, in(s, "down", s.Slug), "%s has failed, and holds its slot and ports", s.Slug).of(s.Key)

@@ -8,6 +8,7 @@ import (
 	"ecluse/steps"
 	"ecluse/steps/git"
 	"ecluse/steps/look"
+	"ecluse/steps/rebuild"
 )
 
 // original tells of sessions that the original tool has in the repository, and how each
@@ -17,7 +18,7 @@ func (d *doctor) original(ctx context.Context, all []session.Session) {
 	if err != nil {
 		return // said already
 	}
-	list, err := look.FormerSessions(repo.Root)
+	list, err := rebuild.FormerSessions(repo.Root)
 	if err != nil {
 		d.say("original", verdictWarn, "", "%v", err)
 		return

@@ -10,7 +10,7 @@ import (
 	"ecluse/cmd/display"
 	"ecluse/saga/session"
 	"ecluse/steps/git"
-	"ecluse/steps/look"
+	"ecluse/steps/rebuild"
 	"ecluse/steps/settings"
 	"ecluse/store"
 )
@@ -128,8 +128,8 @@ func (a *app) rebuild(ctx context.Context, o doctorOptions) error {
 }
 
 // survey looks what a new state would be. It changes nothing.
-func (a *app) survey(ctx context.Context, st *store.Store, remains store.Remains) ([]look.Rebuilt, rebuildResult, error) {
-	traces := look.Traces{Sessions: remains.Sessions, Known: st.Known, Home: st, Ours: func(getenv func(string) string) bool {
+func (a *app) survey(ctx context.Context, st *store.Store, remains store.Remains) ([]rebuild.Rebuilt, rebuildResult, error) {
+	traces := rebuild.Traces{Sessions: remains.Sessions, Known: st.Known, Home: st, Ours: func(getenv func(string) string) bool {
 		dir, err := store.DefaultDir(getenv)
 		return err != nil || git.Same(dir, st.Folder())
 	}}
@@ -140,7 +140,7 @@ func (a *app) survey(ctx context.Context, st *store.Store, remains store.Remains
 	if err != nil {
 		return nil, rebuildResult{}, err
 	}
-	r := look.Rebuilding{Traces: traces, Copy: remains.Copy, Now: time.Now(), Config: func(root string) (settings.Config, error) {
+	r := rebuild.Rebuilding{Traces: traces, Copy: remains.Copy, Now: time.Now(), Config: func(root string) (settings.Config, error) {
 		return a.config(git.Repo{Root: root})
 	}}
 	rows, doubts, err := r.Rows(ctx, gathered)

@@ -51,15 +51,7 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 		}
 		g.blind = append(g.blind, err)
 	}
-	roots := map[string]string{}
-	for _, run := range runs {
-		ended := run.EndedAt
-		if ended.IsZero() {
-			ended = run.StartedAt
-		}
-		g.Former[run.Session] = look.Former{Key: run.Key, Ended: ended}
-		roots[run.Repo] = run.Root
-	}
+	roots := g.remember(runs)
 	for repo, root := range roots {
 		if (g.Repo == "" || g.Repo == repo) && exists(repo) {
 			g.open(ctx, root, repo)
@@ -80,6 +72,21 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 	}
 	slices.SortFunc(g.repos, func(a, b git.Repo) int { return cmp.Compare(a.Root, b.Root) })
 	return g, nil
+}
+
+// remember notes the sessions that there were, and returns the main worktrees of their
+// repositories.
+func (g *ground) remember(runs []store.Run) (roots map[string]string) {
+	roots = map[string]string{}
+	for _, run := range runs {
+		ended := run.EndedAt
+		if ended.IsZero() {
+			ended = run.StartedAt
+		}
+		g.Former[run.Session] = look.Former{Key: run.Key, Ended: ended}
+		roots[run.Repo] = run.Root
+	}
+	return roots
 }
 
 // at adds a place where a session had containers, once.

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"ecluse/steps/look"
-
 	"github.com/spf13/cobra"
+
+	"ecluse/steps/look"
 )
 
 // maxPID is above every pid that Linux gives (2^22).

@@ -2,17 +2,18 @@
 package settingstest
 
 import (
-	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"github.com/google/renameio/v2"
 )
 
 // Root is a folder of its own with a configuration.
 func Root(t *testing.T, text string) string {
 	t.Helper()
 	root := t.TempDir()
-	if err := os.WriteFile(filepath.Join(root, ".ecluse.toml"), []byte(text), 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(root, ".ecluse.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return root

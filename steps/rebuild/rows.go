@@ -1,4 +1,4 @@
-package look
+package rebuild
 
 import (
 	"cmp"
@@ -127,16 +127,7 @@ func (r *Rebuilding) settle(ctx context.Context, rows []Rebuilt) (doubts []Doubt
 	at := func(s session.Session) session.Key { return session.Key{Repo: s.Repo, Slug: fmt.Sprint(s.Slot)} }
 	var open []Rebuilt
 	for _, row := range rows {
-		what := ""
-		if by, taken := slots[at(row.Session)]; taken && row.Slot != 0 {
-			what = fmt.Sprintf("session %s has slot %d, which %s has, too", row.Slug, row.Slot, by)
-		}
-		for name, port := range row.Ports {
-			if by, taken := ports[port]; taken {
-				what = fmt.Sprintf("session %s has port %d (%s), which %s has, too", row.Slug, port, name, by)
-			}
-		}
-		if what != "" {
+		if what := row.claims(slots[at(row.Session)], ports); what != "" {
 			doubts = append(doubts, Doubt{Key: row.Key, What: what, Fix: "ecluse -C " + git.Quote(row.Worktree) + " up"})
 			continue
 		}
@@ -151,16 +142,9 @@ func (r *Rebuilding) settle(ctx context.Context, rows []Rebuilt) (doubts []Doubt
 		r.rows = append(r.rows, row)
 	}
 	for _, row := range open {
-		held := map[int]string{}
-		for _, other := range r.rows {
-			if other.Repo == row.Repo {
-				held[other.Slot] = other.Slug
-			}
-		}
-		if row.Slot, err = session.FreeSlot(held, max(r.cfgs[row.Key].MaxSlots, len(held)+1)); err != nil {
+		if err := r.place(row); err != nil {
 			return nil, err
 		}
-		r.rows = append(r.rows, row)
 	}
 	for i := range r.rows {
 		if err := r.lease(ctx, &r.rows[i].Session, ports); err != nil {
@@ -168,6 +152,35 @@ func (r *Rebuilding) settle(ctx context.Context, rows []Rebuilt) (doubts []Doubt
 		}
 	}
 	return doubts, nil
+}
+
+// claims says what of another session a row has, or nothing: its slot, if that is by's,
+// or a port.
+func (r Rebuilt) claims(by string, ports map[int]string) string {
+	if by != "" && r.Slot != 0 {
+		return fmt.Sprintf("session %s has slot %d, which %s has, too", r.Slug, r.Slot, by)
+	}
+	for name, port := range r.Ports {
+		if other, taken := ports[port]; taken {
+			return fmt.Sprintf("session %s has port %d (%s), which %s has, too", r.Slug, port, name, other)
+		}
+	}
+	return ""
+}
+
+// place adds a row whose slot nothing tells, in one that is free.
+func (r *Rebuilding) place(row Rebuilt) (err error) {
+	held := map[int]string{}
+	for _, other := range r.rows {
+		if other.Repo == row.Repo {
+			held[other.Slot] = other.Slug
+		}
+	}
+	if row.Slot, err = session.FreeSlot(held, max(r.cfgs[row.Key].MaxSlots, len(held)+1)); err != nil {
+		return err
+	}
+	r.rows = append(r.rows, row)
+	return nil
 }
 
 // lease gives a session the ports of its native services that nothing tells: those of

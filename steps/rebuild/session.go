@@ -1,4 +1,4 @@
-package look
+package rebuild
 
 import (
 	"cmp"
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -160,39 +159,6 @@ func Doubtful(s *session.Session, why string) {
 			step.Phase, step.Resumed, step.Permanent = saga.Failed, true, false
 		}
 	}
-}
-
-// ports are the leases that are known: by the variables of the session, and of those
-// that have none by what containers publish.
-func (r *rebuilder) ports(ctx context.Context) map[string]int {
-	ports := map[string]int{}
-	take := func(name, variable string) {
-		if port, err := strconv.Atoi(r.vars[variable]); err == nil && ports[name] == 0 && port > 0 && port < 1<<16 {
-			ports[name] = port
-		}
-	}
-	nominals, _ := steps.Nominals(ctx, r.cfg, r.Worktree) // without its compose files: the native ones
-	for _, n := range nominals {
-		if !strings.Contains(n.Name, ".") {
-			take(n.Name, portVariable(n.Name))
-		}
-		for _, c := range r.containers {
-			_, service := docker.ServiceOf(c.labels)
-			for _, b := range c.ports {
-				if n.Name == service+"."+strconv.Itoa(b.Container) && !n.Native {
-					ports[n.Name] = b.Host
-				}
-			}
-		}
-	}
-	for _, service := range r.cfg.Services {
-		for i, extra := range service.ExtraPorts {
-			for _, variable := range extra.PortEnv {
-				take(service.ExtraName(i), variable)
-			}
-		}
-	}
-	return ports
 }
 
 // trace notes of each step what is there of it. A step that nothing speaks for may have

@@ -1,4 +1,4 @@
-package look
+package rebuild
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"ecluse/saga/session"
@@ -77,37 +78,45 @@ func (g *gatherer) former(ctx context.Context, repo git.Repo) error {
 		if session.CheckSlug(one.Slug) != nil || g.found[key] != nil {
 			continue // it is ours by now
 		}
-		e := Evidence{
+		e := &Evidence{
 			Key: key, Root: repo.Root, Branch: one.Branch, Mode: one.Mode, Worktree: one.Worktree, Slot: one.Slot,
 			Former: true, Found: []string{FormerPath(repo.Root)}, vars: map[string]string{}, marked: map[string][]proc.ID{},
 		}
-		if one.Status == "pending" {
-			g.doubt(e, fmt.Sprintf("the original tool is at work on session %s, or was cut off; end it with that", one.Slug), "")
+		if why := one.unusable(all); why != "" {
+			g.doubt(*e, why, "")
 			continue
 		}
-		branch := ""
-		for _, w := range all {
-			if git.Same(w.Path, one.Worktree) {
-				branch = w.Branch
-			}
-		}
-		if branch != one.Branch || branch == "" {
-			g.doubt(e, fmt.Sprintf("session %s of the original tool has no worktree of branch %s at %s any more", one.Slug, one.Branch, one.Worktree), "")
-			continue
-		}
-		if vars, known, err := readEnvFile(one.Worktree); err == nil && known {
-			e.vars = vars
-		}
-		for name, port := range one.Ports {
-			e.vars[portVariable(name)] = strconv.Itoa(port)
-		}
+		e.takeOver(one)
 		if one.Project != "" {
-			g.doubt(e, fmt.Sprintf("the containers of session %s are in the original tool's compose project %s, and hold its ports: remove them before you bring it up", one.Slug, one.Project),
+			g.doubt(*e, fmt.Sprintf("the containers of session %s are in the original tool's compose project %s, and hold its ports: remove them before you bring it up", one.Slug, one.Project),
 				"docker compose -p "+git.Quote(one.Project)+" down")
 		}
-		g.found[key] = &e
+		g.found[key] = e
 	}
 	return nil
+}
+
+// unusable says why no session of ours can be made of one of the original tool, or
+// nothing. All are the worktrees of its repository.
+func (f FormerSession) unusable(all []git.Worktree) string {
+	if f.Status == "pending" {
+		return fmt.Sprintf("the original tool is at work on session %s, or was cut off; end it with that", f.Slug)
+	}
+	here := func(w git.Worktree) bool { return git.Same(w.Path, f.Worktree) && w.Branch == f.Branch }
+	if f.Branch == "" || !slices.ContainsFunc(all, here) {
+		return fmt.Sprintf("session %s of the original tool has no worktree of branch %s at %s any more", f.Slug, f.Branch, f.Worktree)
+	}
+	return ""
+}
+
+// takeOver notes the variables and the ports that a session of the original tool has.
+func (e *Evidence) takeOver(f FormerSession) {
+	if vars, known, err := readEnvFile(f.Worktree); err == nil && known {
+		e.vars = vars
+	}
+	for name, port := range f.Ports {
+		e.vars[portVariable(name)] = strconv.Itoa(port)
+	}
 }
 
 // portVariable is the variable of a lease.

@@ -1,0 +1,15 @@
+/*
+Package rebuild makes the records of sessions anew out of what is there, when the state
+file is lost: for `doctor --rebuild`.
+
+	Traces      where evidence is looked for; Gather collects it
+	Evidence    what was found of one session: environment file, processes,
+	            containers, worktree, or the state of the original tool
+	Rebuilding  turns evidence, and what a copy of the state still has, into rows
+
+Nothing is guessed. A session that is made of evidence is failed, with the facts that its
+steps need to compensate, so that an up looks at every step and a down removes all; what
+contradicts itself is a [Doubt], and is left to the user. It knows the steps (their names
+and facts) as package look does, and like that stands above them.
+*/
+package rebuild
