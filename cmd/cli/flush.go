@@ -16,8 +16,8 @@ func newFlush(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "flush", GroupID: groupRepo, Short: "take all sessions down and remove everything of them",
 		Long: `Take every session of the repository down, with its worktree and its data, and then
-remove what carries the marks of sessions of the repository that are gone, logs and
-kept volumes of whatever age among it. Uncommitted work is saved under
+remove what carries the marks of sessions of the repository that are gone: logs, kept
+volumes and databases, and templates, of whatever age. Uncommitted work is saved under
 refs/ecluse/trash first.
 
 Nothing else is touched: no other repository, no process, tmux session, container or

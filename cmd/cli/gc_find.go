@@ -181,10 +181,10 @@ func (a *app) strays(g *ground) []*leftover {
 		switch {
 		case g.Repo != "" && l.Repo != g.Repo:
 			continue // of another repository, or of who knows which
-		case !known:
-			l.Why = "of a session that never began"
 		case stray.Kind == store.StrayLogs && g.Now.Sub(stray.Changed) < g.Age:
 			continue // to be read by whoever wants to know how it ended
+		case !known:
+			l.Why = "of a session that the state knows nothing of"
 		}
 		found = append(found, l)
 	}
