@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func newUp(a *app) *cobra.Command {
 		Use: "up [BRANCH]", GroupID: groupLife, Short: "bring a session up, or finish an up that was cut off",
 		Long: `Bring up a session for BRANCH: a worktree, ports, containers and processes of
 its own. The branch is taken from the repository, else from origin, else made.
-BRANCH may also be the slug of a session, where no branch has that name.
+BRANCH may also be the slug of a session or of a branch, where no branch has that name.
 
 With a session that exists already, up makes what is missing, and only that: it
 resumes an up that was cut off at the step where it was, repairs an active
@@ -97,7 +98,7 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	target, err := a.upTarget(ctx, repo, args)
+	target, err := a.upTarget(ctx, repo, args, o.from)
 	if err == nil && o.reuse {
 		target, err = a.reuse(ctx, repo, target)
 	}
@@ -211,7 +212,7 @@ func draft(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget, 
 		return session.Session{}, nil, err
 	}
 	if t.branch == "" {
-		t.branch = t.key.Slug // the session that the slug named has just gone
+		t.branch = cmp.Or(t.had, t.key.Slug) // the session that the slug named has just gone
 	}
 	if t.worktree == "" {
 		if _, err := repo.Resolve(ctx, t.branch, t.from); err != nil {

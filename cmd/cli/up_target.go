@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"ecluse/saga/session"
 	"ecluse/steps/config"
@@ -18,9 +19,10 @@ import (
 // upTarget says which session an up is for.
 type upTarget struct {
 	key session.Key
-	// branch is empty when an existing session is meant by its slug.
-	branch string
-	from   string
+	// branch is empty when an existing session is meant by its slug; had is that
+	// session's, for when it is gone by the time it is to be brought up.
+	branch, had string
+	from        string
 	// worktree is set when a worktree of the user's is to be adopted.
 	worktree string
 	// choice is for a session that does not exist yet; fits refuses one that
@@ -47,18 +49,19 @@ func (t upTarget) hasOwnConfig(ctx context.Context, repo git.Repo) bool {
 	return err == nil && !bytes.Equal(lines(counts), lines(own))
 }
 
-// upTarget works out which session the arguments mean.
-func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTarget, error) {
+// upTarget works out which session the arguments mean. Where --from says where a branch
+// begins, it is the branch of the very name.
+func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string, from string) (upTarget, error) {
 	st, err := a.openStore()
 	if err != nil {
 		return upTarget{}, err
 	}
 	if len(args) == 1 {
-		return namedTarget(ctx, st, repo, args[0])
+		return a.branchTarget(ctx, st, repo, args[0], from)
 	}
 	s, ok, err := a.here(st, repo.CommonDir)
 	if err != nil || ok {
-		return upTarget{key: s.Key}, err
+		return upTarget{key: s.Key, had: s.Branch}, err
 	}
 	own, err := a.linked(ctx, repo)
 	switch {
@@ -69,7 +72,7 @@ func (a *app) upTarget(ctx context.Context, repo git.Repo, args []string) (upTar
 		if err != nil {
 			return upTarget{}, err
 		}
-		return namedTarget(ctx, st, repo, branch)
+		return a.branchTarget(ctx, st, repo, branch, from)
 	case own.Path == "":
 		return upTarget{}, usagef("no branch was named, and %s is no worktree of a session; pass a branch: ecluse up BRANCH", a.dir)
 	case own.Branch == "":
@@ -113,7 +116,39 @@ func namedTarget(ctx context.Context, st session.Store, repo git.Repo, name stri
 	case err != nil && !errors.Is(err, git.ErrUnborn):
 		return target, err
 	}
-	target.branch = ""
+	target.branch, target.had = "", s.Branch
+	return target, nil
+}
+
+// branchTarget is the session that the user has named. A slug, of which there is neither
+// a session nor a branch, means the branch that has this slug: so ls and down name it.
+func (a *app) branchTarget(ctx context.Context, st session.Store, repo git.Repo, name, from string) (upTarget, error) {
+	target, err := namedTarget(ctx, st, repo, name)
+	if err != nil || name != target.key.Slug || from != "" {
+		return target, err
+	}
+	if _, err := st.Get(target.key); !errors.Is(err, session.ErrNotFound) {
+		return target, err
+	}
+	if res, err := repo.Resolve(ctx, name, ""); err != nil || res.Kind != git.KindNew {
+		return target, nil //nolint:nilerr // whoever makes the session says it
+	}
+	alike, err := repo.BranchesThat(ctx, func(branch string) bool {
+		slug, err := session.Slug(branch)
+		return err == nil && slug == name && git.CheckBranch(branch) == nil
+	})
+	switch {
+	case err != nil || len(alike) == 0:
+		return target, err
+	case len(alike) > 1:
+		var hints []string
+		for _, branch := range alike {
+			hints = append(hints, "ecluse up "+git.Quote(branch))
+		}
+		return target, advised{usagef("there is no branch %s, and it is the slug of several: %s; pass one of them", name, strings.Join(alike, ", ")), hints}
+	}
+	target.branch = alike[0]
+	a.warn("there is no branch %s; it is the slug of branch %s, and that is taken (`--from HEAD` would begin a new branch %[1]s)", name, alike[0])
 	return target, nil
 }
 
