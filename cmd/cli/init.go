@@ -86,7 +86,8 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 		return hinted{usagef("%s exists already, and is not overwritten; --force replaces it with a new one", path), "ecluse init --force"}
 	}
 	o.Survey = detect.Examine(ctx, repo.Root)
-	d := detect.Detect(repo.Root, o.Survey, a.machine(ctx))
+	on := a.machine(ctx)
+	d := detect.Detect(repo.Root, o.Survey, on)
 	r := initResult{
 		Path: path, Mode: o.mode, Why: "asked for with --mode", Confidence: d.Confidence, Scores: d.Scores, Signals: d.Signals,
 		Warnings: append([]string{}, o.Warnings...),
@@ -103,7 +104,7 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return usageError{err}
 	}
-	r.Warnings = append(r.Warnings, o.Missing(r.Mode)...)
+	r.Warnings = append(r.Warnings, append(o.Uncomposed(r.Mode, on), o.Missing(r.Mode)...)...)
 	if r.Found = o.Sources(r.Mode); o.explain {
 		a.explainFound(r.Found)
 	}
@@ -154,7 +155,12 @@ func (a *app) machine(ctx context.Context) detect.Machine {
 	var on detect.Machine
 	bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	on.Docker = docker.Check(bounded) == nil
+	err := docker.Check(bounded)
+	on.Docker = err == nil
+	if errors.Is(err, docker.ErrMissing) {
+		_, err := docker.Open(bounded) // which does not ask for Compose
+		on.NoCompose = err == nil
+	}
 	dialer := net.Dialer{Timeout: 500 * time.Millisecond}
 	if conn, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:5432"); err == nil {
 		on.Postgres = true

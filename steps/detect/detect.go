@@ -15,8 +15,10 @@ import (
 
 // Machine is what a detection is told of the machine; it asks nobody itself.
 type Machine struct {
-	// Docker tells that an engine answers.
+	// Docker tells that an engine answers, and Compose is there.
 	Docker bool
+	// NoCompose tells that an engine answers, and only Compose is missing.
+	NoCompose bool
 	// Postgres tells that something listens where PostgreSQL does.
 	Postgres bool
 }
@@ -71,7 +73,8 @@ func Detect(root string, s Survey, on Machine) Detection {
 			d.Scores.Hybrid += hybrid
 		}
 	}
-	add(!on.Docker, "no Docker engine answers", -10, 0, -10)
+	add(!on.Docker && !on.NoCompose, "no Docker engine answers", -10, 0, -10)
+	add(on.NoCompose, "Docker Compose is missing", -10, 0, -10)
 	composeSignals(s, add)
 	hostSignals(root, add)
 	if dirs := s.dirs(); len(dirs) > 0 {

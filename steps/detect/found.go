@@ -248,6 +248,22 @@ func (l Look) left(mode string, c Composed, list []Found) map[string][]string {
 	return why
 }
 
+// Uncomposed warns where there are compose files, and no Compose to start them.
+func (l Look) Uncomposed(mode string, on Machine) []string {
+	file := l.ComposeFile
+	if file == "" && len(l.Composed) > 0 {
+		file = l.Composed[0].File
+	}
+	switch {
+	case !on.NoCompose || file == "":
+		return nil
+	case mode == settings.ModeHost:
+		return []string{fmt.Sprintf("a Docker engine answers, but Docker Compose is missing, so nothing of %s will be in a session; to change that install Compose 2 or later, and run `ecluse init --force`", file)}
+	default:
+		return []string{fmt.Sprintf("a Docker engine answers, but Docker Compose is missing, and mode %s needs it; install Compose 2 or later", mode)}
+	}
+}
+
 // Missing warns of services that a session lacks.
 func (l Look) Missing(mode string) []string {
 	var warnings []string
