@@ -78,8 +78,9 @@ prefix = %q
 worktree_dir = %q
 
 # Files and folders of the main worktree that a session gets, where they are there.
-# An entry is a path, which is linked, or a table with a mode: symlink, copy, or
-# reflink (a copy that shares its blocks where the file system can).
+# An entry is a path, which is linked, so that writing to it in a session changes the
+# main worktree's, or a table with a mode: symlink, copy, or reflink (a copy that
+# shares its blocks where the file system can).
 inherit_env = [
   ".env",
   ".env.local",

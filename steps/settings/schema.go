@@ -58,7 +58,11 @@ const referenceTop = "<!-- Made of the comments in steps/settings by `make schem
 	"# Configuration\n\n" +
 	"`.ecluse.toml` is in the main worktree of a repository. Unknown keys are errors. `ecluse init` writes a commented one,\n" +
 	"`ecluse validate` checks it, `ecluse config show` prints what is in force, and `ecluse config schema` prints its JSON\n" +
-	"Schema, which is also [schema/config.json](schema/config.json).\n\n"
+	"Schema, which is also [schema/config.json](schema/config.json).\n\n" +
+	"Editors with taplo, such as VS Code with the extension Even Better TOML, complete and check keys once the file begins\n" +
+	"with the path of the schema. Make it beside the file, and commit both:\n\n" +
+	"```console\n$ ecluse config schema > .ecluse.schema.json\n```\n\n" +
+	"```toml\n#:schema ./.ecluse.schema.json\n\nmode = \"hybrid\"\n```\n\n"
 
 const referenceUser = "\n# The user's configuration\n\n" +
 	"`$XDG_CONFIG_HOME/ecluse/config.toml` (`~/.config/ecluse/config.toml`) is for all repositories of a user on a machine.\n\n"

@@ -50,6 +50,8 @@ type Config struct {
 	SlotStride int `toml:"slot_stride" json:"slot_stride" schema:"min=0;max=255"`
 	// InheritEnv lists files and folders of the main worktree that a session
 	// gets; one that is missing there is left out. An entry is a path or a table.
+	// They are linked unless the table says otherwise: what a session writes to
+	// one is written to the main worktree's.
 	InheritEnv []config.OneOrTable[Inherit] `toml:"inherit_env" json:"inherit_env"`
 	// Env adds variables; values may refer to others as ${NAME}, and $$ is a
 	// dollar.
@@ -77,8 +79,9 @@ type Config struct {
 type Inherit struct {
 	// File is its path, relative to both worktrees.
 	File string `toml:"file" json:"file" schema:"required;pattern=."`
-	// Mode is symlink (the default), copy, or reflink: a copy that shares its
-	// blocks until one side changes them, where the file system can.
+	// Mode is symlink (the default), copy (the session has one of its own), or
+	// reflink: a copy that shares its blocks until one side changes them, where
+	// the file system can.
 	Mode string `toml:"mode" json:"mode,omitempty" schema:"enum=symlink,copy,reflink"`
 }
 
