@@ -21,7 +21,8 @@ func newCompletion(a *app) *cobra.Command {
 		Use: "completion bash|zsh|fish|powershell", GroupID: groupRepo, Short: "print a script that completes command lines",
 		Long: `Print a script with which a shell completes command lines of ecluse: commands and
 flags, and also sessions, branches, steps and services. It looks at the recorded
-state alone, changes nothing, and is silent where it cannot help.`,
+state alone, changes nothing, and is silent where it cannot help. The script for bash
+needs bash-completion, a package of most distributions.`,
 		Example: `  source <(ecluse completion bash)
   ecluse completion zsh > "${fpath[1]}/_ecluse"
   ecluse completion fish > ~/.config/fish/completions/ecluse.fish`,

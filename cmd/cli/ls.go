@@ -29,8 +29,9 @@ func newLs(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ls", GroupID: groupLook, Aliases: []string{"list"}, Short: "list the sessions, and the step that each is at",
 		Long: `List the sessions of the repository. STEP is the step that a session is at, where
-it was cut off, or what of an active session has died. ls never waits for a run,
-changes nothing, and asks neither git nor Docker about sessions.`,
+it was cut off, or which native services of an active session have died; of
+containers ecluse status knows that. ls never waits for a run, changes nothing, and
+asks neither git nor Docker about sessions.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if watch {
