@@ -105,7 +105,8 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 		return usageError{err}
 	}
 	r.Warnings = append(r.Warnings, append(o.Uncomposed(r.Mode, on), o.Missing(r.Mode)...)...)
-	if r.Found = o.Sources(r.Mode); o.explain {
+	r.Found = o.Sources(r.Mode)
+	if detect.Place(text, r.Found); o.explain {
 		a.explainFound(r.Found)
 	}
 	if err := write(path, []byte(text)); err != nil {
@@ -143,6 +144,11 @@ func (a *app) showInit(r initResult) error {
 		text += "  services  " + strings.Join(r.Services, ", ") + "\n"
 	} else if r.Mode != settings.ModeContainer {
 		next = "describe what runs under [[services]], commit the file, then: ecluse up BRANCH"
+	}
+	for _, s := range r.Found {
+		if s.Doubt != "" && s.Line != 0 {
+			text += fmt.Sprintf("  left out  %s (line %d): %s\n", s.Name, s.Line, s.Doubt)
+		}
 	}
 	if r.Gitignore {
 		text += "  added     " + ignoreLine + " to .gitignore\n"

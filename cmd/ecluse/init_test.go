@@ -75,6 +75,19 @@ var samples = map[string]sample{
 		}, mode: "host",
 		services: []string{"web 3000", "worker 0", "api 3100"}, plan: []string{"worktree", "env", "service:web", "service:worker", "service:api"}, serves: "*",
 	},
+	"a procfile whose programs have ports of their own": {
+		files: map[string]string{
+			"Procfile.dev": "mail: node mail.js\napi: PORT=4000 exec webapp\ndocs: NODE_ENV=x PORT=4000 node mail.js --port 4100\ncss: node css.js\n",
+			"mail.js":      serveAt("5175"), "css.js": "watch()",
+		}, mode: "host",
+		services: []string{"mail 5175", "api 4000", "docs 4100", "css 0"}, plan: []string{"worktree", "env", "service:mail", "service:api", "service:docs", "service:css"},
+		commands: []string{"node mail.js", "export PORT=$ECLUSE_API_PORT; exec webapp", "export PORT=$ECLUSE_DOCS_PORT; NODE_ENV=x node mail.js --port $PORT", "node css.js"},
+	},
+	"node, with its port written before it": {
+		files: map[string]string{"package.json": `{"scripts": {"dev": "NODE_ENV=x PORT=4000 node server.js"}}`, "server.js": serveJS}, mode: "host",
+		services: []string{"web 4000"}, plan: []string{"worktree", "env", "service:web"}, serves: "node feat-x", needs: "npm",
+		commands: []string{"NODE_ENV=x npm exec -- node server.js"},
+	},
 	"vite, with a lock file": {
 		files: map[string]string{"package.json": `{"scripts": {"dev": "vite"}, "devDependencies": {"vite": "7"}}`, "package-lock.json": "{}"}, mode: "host",
 		services: []string{"web 5173"}, plan: []string{"worktree", "env", "hook:pre_spawn", "service:web"},

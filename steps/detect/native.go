@@ -60,6 +60,8 @@ var (
 	procLine = regexp.MustCompile(`^([A-Za-z0-9_-]+):\s*(\S.*)$`)
 	// portFlag is a port that is written out in a command.
 	portFlag = regexp.MustCompile(`(^|\s)(-p|--port|-P)([= ]?)(\d{2,5})\b`)
+	// portSet is one that a command sets for its program.
+	portSet = regexp.MustCompile(`\bPORT=["']?(\d{2,5})["']?\s+()\S`)
 	// portName is how a command, or a program, takes its port from outside.
 	portName = regexp.MustCompile(`\$\{?PORT\b|\bPORT\b`)
 )
@@ -67,11 +69,16 @@ var (
 // freed is a command whose port is not written out any more, and that port; 0 if none
 // was.
 func freed(command string) (string, int) {
+	port := 0
+	if at := portSet.FindStringSubmatchIndex(command); at != nil {
+		port, _ = strconv.Atoi(command[at[2]:at[3]])
+		command = command[:at[0]] + command[at[4]:] // PORT is in its environment
+	}
 	match := portFlag.FindStringSubmatch(command)
 	if match == nil {
-		return command, 0
+		return command, port
 	}
-	port, _ := strconv.Atoi(match[4])
+	port, _ = strconv.Atoi(match[4])
 	return portFlag.ReplaceAllString(command, "${1}${2}${3}$$PORT"), port
 }
 
@@ -96,6 +103,11 @@ func (s *Survey) procfile(root string) bool {
 		}
 		f := one(name, port, command, file)
 		listens := port != 0 || portName.MatchString(command) || slices.Contains(serverNames, name)
+		if match := nodeProgram.FindStringSubmatch(command); match != nil && port == 0 {
+			text := readText(root, match[1])
+			listens = listens || portName.MatchString(text)
+			f.BasePort = usualPort(text)
+		}
 		if f.BasePort == 0 && listens {
 			f.BasePort = 3000
 		}

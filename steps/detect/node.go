@@ -38,8 +38,9 @@ var (
 	// is what dev and start mostly are.
 	nodeBuilds = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:npx |pnpm exec |yarn )?(?:tsc|tsup|tsdown|rollup|swc|babel|unbuild|microbundle|vite build|webpack (?:-w|--watch|build)|tailwindcss|sass|jest|vitest|eslint|echo)\b`)
 	// nodeOthers is a program that starts what other packages have.
-	nodeOthers = regexp.MustCompile(`\b(?:turbo|nx|lerna|concurrently|wsrun|run-p|npm-run-all|--workspaces?|--recursive|--filter|--parallel)\b|\bpnpm -r\b|\s-w\s|\byarn workspaces?\b`)
-	separators = regexp.MustCompile(`[&|;]+`)
+	nodeOthers  = regexp.MustCompile(`\b(?:turbo|nx|lerna|concurrently|wsrun|run-p|npm-run-all|--workspaces?|--recursive|--filter|--parallel)\b|\bpnpm -r\b|\s-w\s|\byarn workspaces?\b`)
+	assignments = regexp.MustCompile(`^(?:[A-Za-z_]\w*=\S*\s+)*`)
+	separators  = regexp.MustCompile(`[&|;]+`)
 )
 
 // nodePackage is what of a package.json is looked at.
@@ -104,7 +105,8 @@ func (s *Survey) node(root string) {
 	case nodeOthers.MatchString(script):
 		f.doubt("the script starts what other packages have")
 	case port != 0: // more of them would not be one more
-		f.BasePort, f.Command = port, exec+command
+		settings := assignments.FindString(command) // a shell's, and no program
+		f.BasePort, f.Command = port, settings+exec+command[len(settings):]
 		if strings.ContainsAny(script, "&|;<>") {
 			f.Command = run + name
 			f.doubt("its port is written into the script")
@@ -123,8 +125,8 @@ func (p nodePackage) ported(root, script, pass string, f *Found) {
 		if !portName.MatchString(text) {
 			f.doubt(match[1] + " does not take its port from PORT")
 		}
-		if usual := nodeDefault.FindStringSubmatch(text); usual != nil {
-			f.BasePort, _ = strconv.Atoi(usual[1])
+		if port := usualPort(text); port != 0 {
+			f.BasePort = port
 		}
 		return
 	}
@@ -140,6 +142,15 @@ func (p nodePackage) ported(root, script, pass string, f *Found) {
 	if separators.MatchString(strings.Trim(script, "&|; ")) {
 		f.doubt("the script runs more than one program, and the last of them gets the port")
 	}
+}
+
+// usualPort is the one that a program takes when it is given none, 0 if that is not seen.
+func usualPort(text string) int {
+	port := 0
+	if usual := nodeDefault.FindStringSubmatch(text); usual != nil {
+		port, _ = strconv.Atoi(usual[1])
+	}
+	return port
 }
 
 // server is the program that a script serves the package with.

@@ -14,28 +14,46 @@ type Source struct {
 	From string `json:"from"`
 	// Doubt says why it is only suggested; empty if it is in force.
 	Doubt string `json:"doubt,omitempty"`
+	// Line is where it is in the configuration, if it is only suggested.
+	Line int `json:"line,omitempty"`
+}
+
+// Place finds the lines of a configuration in which those are that are only suggested.
+func Place(text string, list []Source) {
+	lines := strings.Split(text, "\n")
+	for i, s := range list {
+		want := []string{"#" + s.Name + " = "}
+		if s.What == "service" {
+			want = []string{"#[[services]]", "#name = " + quote(s.Name)}
+		}
+		for at := 0; s.Doubt != "" && list[i].Line == 0 && at+len(want) <= len(lines); at++ {
+			if strings.HasPrefix(lines[at], want[0]) && strings.HasPrefix(lines[at+len(want)-1], want[len(want)-1]) {
+				list[i].Line = at + 1
+			}
+		}
+	}
 }
 
 // Sources lists where everything was found that is written for a mode.
 func (l Look) Sources(mode string) []Source {
 	list := []Source{}
 	for _, f := range l.Found(mode) {
-		list = append(list, Source{"service", f.Name, f.From, f.Doubt})
+		list = append(list, Source{What: "service", Name: f.Name, From: f.From, Doubt: f.Doubt})
 	}
 	if l.prepares(mode) {
 		for _, p := range l.Prepare {
-			list = append(list, Source{"hook", "pre_spawn: " + p.Run, strings.Join(p.Inputs, ", "), ""})
+			list = append(list, Source{What: "hook", Name: "pre_spawn: " + p.Run, From: strings.Join(p.Inputs, ", ")})
 		}
 	}
 	for _, v := range l.Env {
 		if v.in(mode) {
-			list = append(list, Source{"variable", v.Name, v.From, ""})
+			list = append(list, Source{What: "variable", Name: v.Name, From: v.From})
 		}
 	}
 	for _, f := range l.Found(mode) {
 		for _, v := range f.Env {
 			if v.in(mode) {
-				list = append(list, Source{"variable", v.Name + " of " + f.Name, v.From, f.Doubt})
+				list = append(list, Source{What: "variable", Name: v.Name + " of " + f.Name, From: v.From, Doubt: f.Doubt})
 			}
 		}
 	}
