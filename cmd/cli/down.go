@@ -80,6 +80,8 @@ type downResult struct {
 	Warnings []string `json:"warnings"`
 	// BranchDeleted: the session had made its branch, which had no commits.
 	BranchDeleted bool `json:"branch_deleted"`
+	// DataRemoved are the volumes and databases that a stopped session has lost.
+	DataRemoved []string `json:"data_removed"`
 	// Abandoned are the steps that were given up, and what they leave.
 	Abandoned []abandoned `json:"abandoned"`
 }
@@ -114,7 +116,7 @@ func (a *app) down(o downOptions, args []string) error {
 		return err
 	}
 	o.Abandon = stepsNamed(seen, o.Abandon)
-	given := abandoning(seen, o.Abandon)
+	given, held := abandoning(seen, o.Abandon), dataOf(context.Background(), seen, o.Options)
 	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
 	if as[*session.BusyError](err) {
 		return fmt.Errorf("%w; --wait 10m would wait for it", err)
@@ -132,15 +134,27 @@ func (a *app) down(o downOptions, args []string) error {
 		s = seen
 		s.State = fsm.Absent
 	}
+	return a.showDown(seen, s, held.gone(s), given)
+}
+
+// showDown prints what became of a session that was as it was seen.
+func (a *app) showDown(seen, s session.Session, lost []string, given []abandoned) error {
 	branch, deleted := branchFate(seen) // what is down knows nothing any more
 	if a.json {
+		if text := dataGone(lost); text != "" {
+			a.warn("%s is stopped; %s", s.Slug, text)
+		}
 		return writeJSON(a.Stdout, downResult{
 			Slug: s.Slug, State: string(s.State), Slot: s.Slot, Branch: s.Branch, BranchDeleted: deleted,
-			Worktree: s.Worktree, Warnings: a.heard.all(), Abandoned: given,
+			Worktree: s.Worktree, Warnings: a.heard.all(), Abandoned: given, DataRemoved: lost,
 		})
 	}
 	if s.State == fsm.Stopped {
-		return a.print("%s is stopped; its worktree %s, slot %d and ports are kept\n", s.Slug, s.Worktree, s.Slot)
+		text := fmt.Sprintf("%s is stopped; its worktree %s, slot %d and ports are kept", s.Slug, s.Worktree, s.Slot)
+		if len(lost) > 0 {
+			text += "; " + dataGone(lost)
+		}
+		return a.print("%s\n", text)
 	}
 	if !exists(a.dir) && exists(s.Root) {
 		return a.print("%s is down%s; the directory that you are in is gone: cd %s\n", s.Slug, branch, git.Quote(s.Root))

@@ -44,7 +44,7 @@ theirs, and ecluse ls shows what is left.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&all, "all", false, "the sessions of every repository on this machine")
-	f.BoolVar(&o.KeepWorktree, "keep-worktrees", false, "stop everything, but keep the worktrees, the slots and the ports")
+	f.BoolVar(&o.KeepWorktree, "keep-worktrees", false, "stop everything, but keep the worktrees, the slots and the ports; data goes, unless --keep-volumes is given, too")
 	f.BoolVar(&o.DeleteWorktree, "delete-worktrees", false, "remove also worktrees that were there before their sessions")
 	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the sessions' containers")
 	f.BoolVar(&o.KeepBranch, "keep-branches", false, "keep also branches that the sessions made and that have no commits")
@@ -68,6 +68,8 @@ type downed struct {
 	Done bool `json:"done"`
 	// BranchDeleted: the session had made its branch, which had no commits.
 	BranchDeleted bool `json:"branch_deleted"`
+	// DataRemoved are the volumes and databases that a stopped session has lost.
+	DataRemoved []string `json:"data_removed"`
 	// Warnings of its run; among them where uncommitted work was saved.
 	Warnings []string `json:"warnings"`
 	Error    *shown   `json:"error"`
@@ -96,7 +98,7 @@ func (a *app) downSeveral(o downOptions, list []session.Session) ([]*downed, err
 	for _, s := range list {
 		r := &downed{
 			Repo: s.Repo, Slug: s.Slug, From: string(s.State), State: string(s.State), Slot: s.Slot,
-			Branch: s.Branch, Worktree: s.Worktree, Warnings: []string{},
+			Branch: s.Branch, Worktree: s.Worktree, Warnings: []string{}, DataRemoved: []string{},
 		}
 		results = append(results, r)
 		m, err := a.manager()
@@ -110,7 +112,10 @@ func (a *app) downSeveral(o downOptions, list []session.Session) ([]*downed, err
 			if r.err = context.Cause(stops.Soft); r.err != nil {
 				return
 			}
-			r.down(m.Down(stops, session.DownRequest{Key: s.Key, Options: o.Options, Wait: o.wait}))
+			held := dataOf(context.Background(), s, o.Options)
+			after, err := m.Down(stops, session.DownRequest{Key: s.Key, Options: o.Options, Wait: o.wait})
+			r.down(after, err)
+			r.DataRemoved = held.gone(after)
 			if r.err == nil {
 				r.fate, r.BranchDeleted = branchFate(s)
 			}
@@ -179,6 +184,9 @@ func (a *app) showDowned(results []*downed) error {
 			errs = append(errs, r.err)
 		case r.State == string(fsm.Stopped):
 			note = "stopped, its worktree is kept"
+			if len(r.DataRemoved) > 0 {
+				note += "; " + dataGone(r.DataRemoved)
+			}
 			stopped++
 		default:
 			gone++
