@@ -196,27 +196,6 @@ func (d *doctor) sessions(all []session.Session) {
 	d.well(since, "sessions", "of %d none waits for anybody", len(all))
 }
 
-// ports looks whether strangers listen on what sessions have leased.
-func (d *doctor) ports(ctx context.Context, all []session.Session) {
-	since := len(d.found)
-	for _, s := range all {
-		if s.State.Pending() || !exists(s.Repo) {
-			continue
-		}
-		services, err := look.Observe(ctx, s, all)
-		if err != nil {
-			d.say("ports", verdictWarn, "", "%v", err).of(s.Key)
-			continue
-		}
-		for _, v := range services {
-			if v.Native && v.State == look.WrongOwner {
-				d.say("ports", verdictFail, in(s, "status", s.Slug), "port %d of %s in %s is a stranger's: %s", v.Port, v.Name, s.Slug, v.Problem).of(s.Key)
-			}
-		}
-	}
-	d.well(since, "ports", "no stranger was seen on a leased port")
-}
-
 // residue looks for what gc would remove.
 func (d *doctor) residue(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)

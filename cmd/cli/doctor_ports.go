@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ecluse/saga/session"
+	"ecluse/steps/look"
+	"ecluse/steps/proc"
+	"ecluse/steps/settings"
+)
+
+// ports looks whether strangers listen on what sessions have leased: also on what a
+// service has that does not run, for its next up would find it taken. While somebody
+// works on a session nothing can be said of it.
+func (d *doctor) ports(ctx context.Context, all []session.Session) {
+	since := len(d.found)
+	snap, err := proc.Snap()
+	if err != nil {
+		d.say("ports", verdictWarn, "", "%v", err)
+		return
+	}
+	m := &session.Manager{Store: d.store, Locker: d.store, Now: time.Now}
+	for _, s := range all {
+		if status, err := m.Status(s); err != nil || status.Owner != nil || !exists(s.Repo) {
+			continue // what is wrong with it was said
+		}
+		services, err := look.Observe(ctx, s, all)
+		if err != nil {
+			d.say("ports", verdictWarn, "", "%v", err).of(s.Key)
+			continue
+		}
+		for _, v := range services {
+			if text := strangerAt(snap, s, v); text != "" {
+				d.say("ports", verdictFail, in(s, "status", s.Slug), "port %d of %s in %s is a stranger's: %s; stop that, or take %[3]s down and up again for another port",
+					v.Port, v.Name, s.Slug, text).of(s.Key)
+			}
+		}
+	}
+	d.well(since, "ports", "no stranger was seen on a leased port")
+}
+
+// strangerAt says who else listens on the port of a service; empty if nobody does.
+func strangerAt(snap *proc.Snapshot, s session.Session, v look.Service) string {
+	switch {
+	case v.State == look.WrongOwner:
+		return v.Problem
+	case v.Port == 0 || !v.Managed || v.Healthy:
+		return ""
+	}
+	family := func() ([]proc.ID, error) { return snap.Marked(settings.EnvSession)[s.ID], nil }
+	strangers, err := proc.Strangers(snap.Listeners(v.Port), family, proc.ID{}, settings.EnvSession+"="+s.ID)
+	if err != nil || len(strangers) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s listens on it, and %s is %s", proc.Describe(strangers[0]), v.Name, v.State)
+}
