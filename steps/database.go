@@ -53,6 +53,9 @@ type databaseFact struct {
 	// Ready is set once it was whole. What has lost its label since was made
 	// anew by the user.
 	Ready bool `json:"ready,omitempty"`
+	// Unproven: nobody noted it, it was put together when the state was rebuilt. Only
+	// the database's own label says then that it is the session's.
+	Unproven bool `json:"unproven,omitempty"`
 	// Making is the name under which the session makes a template.
 	Making string `json:"making,omitempty"`
 	// Where the server is, unless that is one of the session's.
@@ -134,7 +137,11 @@ func (d database) Do(ctx context.Context, a *saga.Attempt) error {
 	}
 	switch claim.state {
 	case whole:
-		return nil
+		if !fact.Unproven {
+			return nil
+		}
+		fact.Unproven, fact.Ready, fact.Where = false, true, d.where(conn.Server)
+		return a.Save(databaseFactKey, fact)
 	case kept, rebuilt:
 		a.Report("database %s is there: %s", name, claim.why)
 		adopted := databaseFact{Name: name, Run: d.Session().Run.ID, Adopted: claim.state == kept, Ready: claim.state == rebuilt, Where: d.where(conn.Server)}

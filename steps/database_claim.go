@@ -82,6 +82,7 @@ func (d database) judge(comment string, fact databaseFact, known, own bool) clai
 	have.Version = ours.Version
 	ready, left := have.Ready, have.Kept
 	have.Ready, have.Kept = false, false
+	known = known && !fact.Unproven
 	switch {
 	case !labelled && comment == "" && known && fact.Ready:
 		return claim{rebuilt, "it has lost its label, and counts as made anew by you"}

@@ -37,6 +37,20 @@ func databaseName(server *postgres.Server, s session.Session) string {
 	return postgres.Fit(name, postgres.MaxName)
 }
 
+// OwnDatabase is the name of the database that a session has of its own, by the
+// configuration alone: whatever else is called so in the session's variables is not its.
+func OwnDatabase(c settings.Config, s session.Session, d settings.Database) (string, error) {
+	vars, err := Environment(c.Early(), s)
+	if err != nil {
+		return "", err
+	}
+	server, err := server(d, vars)
+	if err != nil {
+		return "", err
+	}
+	return databaseName(server, s), nil
+}
+
 // dropCommand is what a person types to drop a database: psql asks for the password,
 // if it needs one.
 func dropCommand(w postgres.Where, name string) string {

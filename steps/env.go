@@ -89,6 +89,9 @@ func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error 
 		return err
 	}
 	defer h.close()
+	if err := e.mark(repo, made); err != nil {
+		return err
+	}
 	for _, entry := range e.Config.InheritEnv {
 		name := filepath.Clean(entry.Value.File)
 		act, err := h.decide(ctx, repo, name, entry.Value.Mode)
@@ -104,7 +107,7 @@ func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error 
 		}
 		if have, ok := made[name]; !ok || have != note {
 			made[name] = note
-			if err := a.Save("made", made); err != nil {
+			if err := errors.Join(a.Save("made", made), e.mark(repo, made)); err != nil {
 				return err
 			}
 		}
@@ -115,6 +118,19 @@ func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error 
 		a.Report("inherited %s (%s)", name, how)
 	}
 	return nil
+}
+
+// mark notes the links that are ours beside the worktree: without the state they look
+// like the user's.
+func (e env) mark(repo git.Repo, made map[string]inherited) error {
+	return remark(repo, e.Session(), func(m *WorktreeMark) {
+		m.Links = nil
+		for name, note := range made {
+			if note.Mode == settings.InheritLink {
+				m.Links = append(m.Links, name)
+			}
+		}
+	})
 }
 
 // Verify looks whether the files are there and say what they should.
@@ -191,6 +207,9 @@ func (e env) removeFile(ctx context.Context, a *saga.Attempt) error {
 	s := e.Session()
 	repo, err := openRepo(ctx, s)
 	if err != nil {
+		return err
+	}
+	if err := e.mark(repo, nil); err != nil {
 		return err
 	}
 	written := false

@@ -80,9 +80,15 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 		}
 	}
 	if !fact.Made {
-		return repo.Whole(ctx, s.Worktree, "")
+		if err := repo.Whole(ctx, s.Worktree, ""); err != nil {
+			return err
+		}
+		return remark(repo, s, func(m *WorktreeMark) { m.Made = false })
 	}
 	if err := w.make(ctx, repo, fact, known, a); err != nil {
+		return err
+	}
+	if err := remark(repo, s, func(m *WorktreeMark) { m.Made = true }); err != nil {
 		return err
 	}
 	identity, err := repo.Identity(s.Worktree)

@@ -3,9 +3,12 @@ package rebuild
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 
+	"ecluse/saga"
+	"ecluse/steps"
 	"ecluse/steps/postgres"
 	"ecluse/steps/settings"
 )
@@ -24,26 +27,49 @@ func databaseURL(d settings.Database, e Evidence) string {
 	return ""
 }
 
-// databaseOf is the name of a database of a session, by its key in the configuration.
-func databaseOf(cfg settings.Config, e Evidence, key string) string {
-	for _, d := range cfg.Databases {
-		parsed, err := url.Parse(databaseURL(d, e))
-		if d.Name == key && err == nil && len(parsed.Path) > 1 {
-			return parsed.Path[1:]
+// databaseOf is the name of a database that is the session's own. What a variable names
+// may be the project's, whatever the configuration says by now: only a name that no other
+// session can have counts, and none of a session of the original tool, which has no
+// databases.
+func (r *rebuilder) databaseOf(d settings.Database) string {
+	text := databaseURL(d, r.Evidence)
+	if text == "" || r.Former {
+		return ""
+	}
+	own, err := steps.OwnDatabase(r.cfg, r.s, d)
+	parsed, parseErr := url.Parse(text)
+	if err == nil && parseErr == nil && parsed.Path == "/"+own {
+		return own
+	}
+	named := "what it names"
+	if parseErr == nil && len(parsed.Path) > 1 {
+		named = "database " + parsed.Path[1:]
+	}
+	r.doubt(fmt.Sprintf("%s of session %s leads to %s, which by its name is not the session's own: it stays as it is", d.URLVars()[0], r.Slug, named), "")
+	return ""
+}
+
+// databaseFact is the fact of a step that makes a database. Nobody has noted it, so that
+// the database's label must say whose it is before anything is done to it.
+func (r *rebuilder) databaseFact(spec saga.Spec) (map[string]any, bool) {
+	for _, d := range r.cfg.Databases {
+		if name := r.databases[d.Name]; spec.Name == "database:"+d.Name && name != "" {
+			return map[string]any{"database": map[string]any{"name": name, "run": r.s.Run.ID, "unproven": true}}, true
 		}
 	}
-	return ""
+	return nil, false
 }
 
 // idInDatabases is the id of the session that has made a session's databases, as their
 // comments say; empty if no server answers, or none says so.
-func idInDatabases(ctx context.Context, cfg settings.Config, e Evidence) string {
-	for _, d := range cfg.Databases {
-		server, err := postgres.Parse(databaseURL(d, e))
-		if err != nil {
+func (r *rebuilder) idInDatabases(ctx context.Context) string {
+	for _, d := range r.cfg.Databases {
+		name := r.databases[d.Name]
+		server, err := postgres.Parse(databaseURL(d, r.Evidence))
+		if err != nil || name == "" {
 			continue
 		}
-		if id := idInDatabase(ctx, server, databaseOf(cfg, e, d.Name), e.Slug); id != "" {
+		if id := idInDatabase(ctx, server, name, r.Slug); id != "" {
 			return id
 		}
 	}

@@ -104,7 +104,7 @@ func TestSessionOfEvidence(t *testing.T) {
 			composeFile: "/elsewhere/compose.yaml",
 		}}},
 	}
-	s, err := e.Session(context.Background(), cfg, home{dir: t.TempDir()}, time.Now())
+	s, _, err := e.Session(context.Background(), cfg, home{dir: t.TempDir()}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestSessionOfEvidence(t *testing.T) {
 		t.Errorf("session %+v", s)
 	}
 	worktree, known := steps.WorktreeOf(s)
-	if !known || !worktree.Made || worktree.BranchMade || !worktree.Finished {
+	if !known || worktree.Made || worktree.BranchMade || !worktree.Finished {
 		t.Errorf("worktree %+v, %t", worktree, known)
 	}
 	i := slices.IndexFunc(s.Plan.Steps, func(spec saga.Spec) bool { return spec.Kind == "compose" })
@@ -126,7 +126,7 @@ func TestSessionOfEvidence(t *testing.T) {
 		t.Errorf("volumes %+v, %v", volumes, err)
 	}
 	e.Mode = settings.ModeHost
-	if _, err := e.Session(context.Background(), cfg, home{}, time.Now()); err == nil {
+	if _, _, err := e.Session(context.Background(), cfg, home{}, time.Now()); err == nil {
 		t.Error("a configuration of another mode will do")
 	}
 }

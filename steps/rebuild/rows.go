@@ -86,9 +86,11 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 		old = append(old, Rebuilt{row, FromCopy, nil})
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(left), byName) {
-		if err := r.fromEvidence(ctx, left[key]); err != nil {
+		more, err := r.fromEvidence(ctx, left[key])
+		if err != nil {
 			return nil, nil, err
 		}
+		doubts = append(doubts, more...)
 	}
 	more, err := r.settle(ctx, append(r.rows, old...))
 	slices.SortFunc(r.rows, func(a, b Rebuilt) int { return byName(a.Key, b.Key) })
@@ -101,14 +103,14 @@ func byName(a, b session.Key) int {
 }
 
 // fromEvidence makes a record of evidence alone.
-func (r *Rebuilding) fromEvidence(ctx context.Context, e Evidence) error {
+func (r *Rebuilding) fromEvidence(ctx context.Context, e Evidence) ([]Doubt, error) {
 	cfg, err := r.Config(e.Root)
 	if err != nil {
-		return fmt.Errorf("rebuild session %s of %s: %w", e.Slug, e.Root, err)
+		return nil, fmt.Errorf("rebuild session %s of %s: %w", e.Slug, e.Root, err)
 	}
-	s, err := e.Session(ctx, cfg, r.Home, r.Now)
+	s, doubts, err := e.Session(ctx, cfg, r.Home, r.Now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	from := FromEvidence
 	if e.Former {
@@ -116,7 +118,7 @@ func (r *Rebuilding) fromEvidence(ctx context.Context, e Evidence) error {
 	}
 	r.cfgs[e.Key] = cfg
 	r.rows = append(r.rows, Rebuilt{s, from, e.Found})
-	return nil
+	return doubts, nil
 }
 
 // settle gives every row a slot and ports of its own. Rows that claim those of one

@@ -39,34 +39,36 @@ type rebuilder struct {
 	repo *git.Repo
 	// at is where its containers were found; the zero place if there are none.
 	at docker.Place
+	// databases are those that are the session's own, by their keys.
+	databases map[string]string
+	// mark is what its worktree's mark says; empty if there is none.
+	mark steps.WorktreeMark
+	doubts    []Doubt
 }
 
 // Session makes the record of a session from evidence: failed, with a plan of the
 // configuration, and with the facts that its steps need to compensate. Its slot is 0 if
-// nothing tells it. It changes nothing.
-func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.Home, now time.Time) (session.Session, error) {
+// nothing tells it. What of it nothing is made of are doubts. It changes nothing.
+func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.Home, now time.Time) (session.Session, []Doubt, error) {
 	if len(e.marked[tmuxStep]) > 0 {
 		cfg.ProcessManager = settings.ManagerTmux
 	} else if len(e.marked) > 0 && cfg.Manager() == settings.ManagerTmux {
 		cfg.ProcessManager = settings.ManagerDetached
 	}
 	if e.Mode != "" && e.Mode != cfg.Mode {
-		return session.Session{}, fmt.Errorf("session %s was made in mode %s, and .ecluse.toml of %s says %s now; put that back, at least for the time being", e.Slug, e.Mode, e.Root, cfg.Mode)
+		return session.Session{}, nil, fmt.Errorf("session %s was made in mode %s, and .ecluse.toml of %s says %s now; put that back, at least for the time being", e.Slug, e.Mode, e.Root, cfg.Mode)
 	}
 	plan, err := steps.Plan(cfg)
 	if err != nil {
-		return session.Session{}, err
+		return session.Session{}, nil, err
 	}
 	data, err := settings.Encode(cfg)
 	if err != nil {
-		return session.Session{}, err
+		return session.Session{}, nil, err
 	}
 	e.Worktree = cmp.Or(e.Worktree, placeOf(cfg, e))
-	if e.ID == "" { // nothing runs; a database that is not known to be its own would be left
-		e.ID = idInDatabases(ctx, cfg, e)
-	}
 	r := &rebuilder{Evidence: e, cfg: cfg, home: home, s: session.Session{
-		Key: e.Key, ID: cmp.Or(e.ID, rand.Text()), Root: e.Root, Branch: e.Branch, Mode: cfg.Mode, Worktree: e.Worktree, Slot: e.Slot,
+		Key: e.Key, Root: e.Root, Branch: e.Branch, Mode: cfg.Mode, Worktree: e.Worktree, Slot: e.Slot,
 		State: fsm.Failed, Settled: true, CreatedAt: now, UpdatedAt: now, Plan: plan, Settings: data,
 		Run: session.Run{ID: cmp.Or(e.Run, rand.Text()), Verb: session.VerbUp, From: fsm.Absent, StartedAt: now},
 		Failure: &session.Failure{
@@ -75,17 +77,40 @@ func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.H
 		},
 	}}
 	if err := r.look(ctx); err != nil {
-		return session.Session{}, err
+		return session.Session{}, nil, err
 	}
 	r.s.Ports = r.ports(ctx)
+	r.own()
+	r.ID = cmp.Or(r.ID, r.mark.Session)
+	if r.ID == "" { // nothing runs; a database that is not known to be its own would be left
+		r.ID = r.idInDatabases(ctx)
+	}
+	r.s.ID = cmp.Or(r.ID, rand.Text())
 	r.s.Progress = saga.NewProgress(plan)
-	return r.s, r.trace(ctx)
+	err = r.trace(ctx)
+	return r.s, r.doubts, err
+}
+
+// own notes which databases are the session's own.
+func (r *rebuilder) own() {
+	r.databases = map[string]string{}
+	for _, d := range r.cfg.Databases {
+		r.databases[d.Name] = r.databaseOf(d)
+	}
+}
+
+// doubt notes something of the session that nothing is made of.
+func (r *rebuilder) doubt(what, fix string) {
+	r.doubts = append(r.doubts, Doubt{Key: r.Key, What: what, Fix: fix})
 }
 
 // look looks at what the facts are about.
 func (r *rebuilder) look(ctx context.Context) (err error) {
 	if repo, err := git.Open(ctx, r.Root); err == nil {
 		r.repo = &repo
+		if r.mark, err = steps.MarkOf(repo, r.Worktree); err != nil {
+			return err
+		}
 	}
 	if len(r.containers) > 0 {
 		if r.at, err = docker.Here(ctx); err != nil {
@@ -133,6 +158,7 @@ func (e Evidence) Renewed(ctx context.Context, old session.Session, home steps.H
 		}
 	}
 	r.s.Worktree, r.s.Ports = e.Worktree, ports
+	r.own()
 	Doubtful(&r.s, "it is of a copy of the state, and has changed since")
 	return r.s, true, r.trace(ctx)
 }
@@ -218,11 +244,7 @@ func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map
 		}
 		return map[string]any{"compose": fact}, there
 	case "database":
-		name := databaseOf(r.cfg, r.Evidence, strings.TrimPrefix(spec.Name, "database:"))
-		if name == "" {
-			return nil, false
-		}
-		return map[string]any{"database": map[string]any{"name": name, "run": run, "ready": true}}, true
+		return r.databaseFact(spec)
 	case tmuxStep:
 		return map[string]any{"server": map[string]any{"place": placeMark(r.Worktree)}}, r.leader(spec.Name).PID != 0
 	case "service":
@@ -236,11 +258,12 @@ func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map
 	}
 }
 
-// worktreeFact is the fact of the worktree. It is ours if it is where ours are; that we
-// have made its branch nothing tells, so that the branch stays.
+// worktreeFact is the fact of the worktree. It is ours if its mark says so, and while it
+// is being made: where it lies proves nothing. That we have made its branch nothing tells,
+// so that the branch stays.
 func (r *rebuilder) worktreeFact(ctx context.Context) (map[string]any, bool) {
 	fact := steps.WorktreeFact{
-		Made: !r.Former && git.Same(r.Worktree, placeOf(r.cfg, r.Evidence)), Finished: true,
+		Made: !r.Former && r.mark.Made && r.mark.Session == r.s.ID, Finished: true,
 		Resolution: git.Resolution{Kind: git.KindLocal, Branch: r.Branch, Start: r.Branch},
 	}
 	there := false
@@ -248,6 +271,9 @@ func (r *rebuilder) worktreeFact(ctx context.Context) (map[string]any, bool) {
 		err := r.repo.Whole(ctx, r.Worktree, "")
 		there = err == nil
 		fact.Finished = !errors.Is(err, git.ErrHalfMade)
+		if making, err := r.repo.Making(r.Worktree); err == nil && making && !r.Former {
+			fact.Made = true
+		}
 		fact.Identity, _ = r.repo.Identity(r.Worktree)
 		if res, err := r.repo.Resolve(ctx, r.Branch, ""); err == nil || res.Base != "" {
 			fact.Resolution.Base = res.Base
@@ -256,15 +282,16 @@ func (r *rebuilder) worktreeFact(ctx context.Context) (map[string]any, bool) {
 	return map[string]any{"worktree": fact}, there
 }
 
-// links are the inherited files that are links to those of the main worktree: only such
-// a link goes again. A copy cannot be told from a file of the user's, and stays where
-// the worktree does.
+// links are the inherited files that are links which the session has made: only such a
+// link goes again. A copy cannot be told from a file of the user's, and stays where the
+// worktree does.
 func (r *rebuilder) links() map[string]any {
 	links := map[string]any{}
-	for _, entry := range r.cfg.InheritEnv {
-		if mode := entry.Value.Mode; !r.Former && (mode == "" || mode == settings.InheritLink) {
-			links[filepath.Clean(entry.Value.File)] = map[string]string{"mode": settings.InheritLink}
-		}
+	if r.Former || r.mark.Session != r.s.ID {
+		return links
+	}
+	for _, name := range r.mark.Links {
+		links[name] = map[string]string{"mode": settings.InheritLink}
 	}
 	return links
 }
