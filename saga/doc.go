@@ -35,6 +35,7 @@ Per step, in one run:
 	failed -> started                                  a retry
 	done -> failed                                     lost: looked at, and not whole
 	done | failed -> compensating (-> saved)* -> compensated | compensation-failed
+	compensating -> compensation-failed                also parked: owners died at it
 	compensation-failed -> compensating                a retry
 	compensation-failed -> abandoned                   as the next run back begins
 	abandoned -> started                               a later run

@@ -30,6 +30,9 @@ const (
 	// Halt starts nothing new; the run ends when the steps in hand do. Those of a run
 	// that goes forward are cancelled if Event.Err says why.
 	Halt EventKind = "halt"
+	// Park ends a run at which owner after owner dies, where it stands. What was being
+	// compensated has failed (Event.Err says why), though a program may still be at it.
+	Park EventKind = "park"
 
 	StepDone               EventKind = "step-done"
 	StepFailed             EventKind = "step-failed"
@@ -139,14 +142,16 @@ func Next(plan Plan, p Progress, run string, at time.Time, events ...Event) (Dec
 		return Decision{}, fmt.Errorf("progress of %d steps for a plan of %d: %w", len(p.Steps), len(plan.Steps), ErrGrammar)
 	}
 	m := &machine{plan: plan, p: p.clone(), run: run, at: at}
-	verified := false
+	verified, outcome := false, Halted
 	for _, e := range events {
 		if err := m.apply(e); err != nil {
 			return Decision{}, err
 		}
 		verified = verified || e.Kind == Verified
 	}
-	outcome := m.advance(verified)
+	if !slices.ContainsFunc(events, func(e Event) bool { return e.Kind == Park }) {
+		outcome = m.advance(verified)
+	}
 	return Decision{Progress: m.p, Actions: m.actions, Outcome: outcome, Entries: m.entries}, nil
 }
 
@@ -177,6 +182,8 @@ func (m *machine) apply(e Event) error {
 			m.p.Cause = &Cause{Err: e.Err, Code: e.Code}
 			m.cancelRunning()
 		}
+	case Park:
+		m.park(e.Err)
 	case Verified:
 		if m.p.Direction == Forward && !m.allSatisfied() {
 			return fmt.Errorf("verified before everything was done: %w", ErrGrammar)
@@ -221,7 +228,7 @@ func (m *machine) applyStep(e Event) error {
 		s.Err, s.Permanent = "", false
 		m.set(i, Compensated, "")
 	default:
-		s.Permanent = e.Permanent
+		s.Permanent, s.Resumed = e.Permanent, false
 		m.set(i, CompensationFailed, e.Err)
 	}
 	return nil
@@ -321,7 +328,6 @@ func (m *machine) abandon(names []string) error {
 		case PhaseAbandoned:
 			continue
 		case CompensationFailed:
-			s.Resumed = false // its attempt has ended: there is nobody to wait for
 			m.set(i, PhaseAbandoned, s.Err)
 			m.entries[len(m.entries)-1].Facts = maps.Clone(s.Facts)
 		default:
@@ -344,6 +350,17 @@ func (m *machine) resume(missing []string) {
 			s.Phase, s.Resumed = Failed, true
 		case s.Phase == CompensationFailed:
 			s.Compensation, s.Permanent = 0, false
+		}
+	}
+}
+
+// park counts what was being compensated as failed. Nobody has seen those attempts end:
+// the next owner waits for them.
+func (m *machine) park(err string) {
+	for i := range m.p.Steps {
+		if s := &m.p.Steps[i]; s.Phase == Compensating {
+			s.Permanent, s.Resumed = true, true
+			m.set(i, CompensationFailed, err)
 		}
 	}
 }

@@ -138,12 +138,12 @@ func (p Progress) InDoubt(plan Plan) []string {
 }
 
 // Haunted lists the steps at which a program of an owner that died may still be
-// at work: those in doubt, and those that were in doubt when they were taken over
-// and have not been attempted since. The next owner waits for it before it acts.
+// at work: those in doubt, and those that were in doubt when they were taken over, or
+// parked, and have not been attempted since. The next owner waits for it before it acts.
 func (p Progress) Haunted(plan Plan) []string {
 	var names []string
 	for i, s := range p.Steps {
-		waits := s.Phase == Planned || s.Phase == Failed
+		waits := s.Phase == Planned || s.Phase == Failed || s.Phase == CompensationFailed || s.Phase == PhaseAbandoned
 		if s.Phase.Running() || waits && s.Resumed {
 			names = append(names, plan.Steps[i].Name)
 		}
@@ -169,7 +169,8 @@ func (p Progress) Outstanding(plan Plan) []string {
 	return names
 }
 
-// Uncompensated lists the steps whose compensation failed when it was last tried. They,
+// Uncompensated lists the steps whose compensation failed when it was last tried, those
+// included at which a run was parked. They,
 // and no others, can be abandoned.
 func (p Progress) Uncompensated(plan Plan) []string {
 	var names []string

@@ -39,6 +39,40 @@ func TestADownGoesOnWithoutWhatItHasFailedAt(t *testing.T) {
 	m.stands(fsm.Absent, "db=whole")
 }
 
+// A compensation that kills every owner parks the teardown, whoever takes it over, and
+// can be abandoned then. What it has left running is waited for before.
+func TestADownIsParkedByItsOwnKindAndGoesOnWithoutTheStep(t *testing.T) {
+	m := newMachine(t)
+	m.process().up()
+	deaths := 0
+	for ; m.record().State != fsm.Failed && deaths < 20; deaths++ {
+		p := m.process()
+		m.world.Point = func(string) { p.die() }
+		p.down()
+		m.world.Point = nil
+		if m.record().State == fsm.Failed {
+			break
+		}
+		var refusal *AbandonError
+		if err := m.process().abandon("db"); !errors.As(err, &refusal) || len(refusal.Failed) > 0 {
+			t.Fatalf("abandoned, and not parked: %v", err)
+		}
+	}
+	s := m.record()
+	if deaths != maxTakeovers+1 || s.State != fsm.Failed || s.Failure.Code != CodeParked || !slices.Contains(s.Uncompensated(), s.Failure.Step) {
+		t.Fatalf("%s, %+v after %d deaths; %v", s.State, s.Failure, deaths, s.Uncompensated())
+	}
+	if haunted := s.Progress.Haunted(s.Plan); !slices.Equal(haunted, s.Uncompensated()) {
+		t.Errorf("waits for %v, and not for %v", haunted, s.Uncompensated())
+	}
+	if err := m.process().abandon(s.Uncompensated()...); err != nil {
+		t.Error(err)
+	}
+	if s := m.record(); s.State != fsm.Absent {
+		t.Error(s.State)
+	}
+}
+
 // A refusal changes nothing, and asks nobody to stop.
 func TestWhatADownDoesNotAbandon(t *testing.T) {
 	m := hopeless(t)

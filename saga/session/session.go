@@ -80,7 +80,8 @@ type Run struct {
 	From      fsm.State `json:"from"`
 	StartedAt time.Time `json:"started_at"`
 	Owner     Owner     `json:"owner"`
-	// Takeovers counts the owners since the run last made progress.
+	// Takeovers counts the owners since the run last made progress, and those of the
+	// teardown that was cut off and that the run is about again.
 	Takeovers int     `json:"takeovers,omitempty"`
 	Options   Options `json:"options"`
 	// Stop is set by a command that asks the owner to turn back.

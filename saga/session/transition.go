@@ -158,11 +158,20 @@ func (t *transition) claimDown() error {
 	if t.before == fsm.Absent {
 		return fmt.Errorf("session %s: %w", t.s.Slug, ErrNotFound)
 	}
-	t.newRun(VerbDown)
-	if err := t.fire(fsm.Down); err != nil {
+	if err := t.s.abandons(t.e.Options.Abandon); err != nil {
 		return err
 	}
-	if err := t.s.abandons(t.e.Options.Abandon); err != nil {
+	deaths := t.s.Run.Takeovers
+	again := t.before == fsm.PendingDown && t.s.Run.Verb == VerbDown
+	t.newRun(VerbDown)
+	if again { // with options of its own, but what ends its owners is the same
+		t.s.Run.Takeovers = deaths
+		t.takeOver()
+	}
+	if t.s.Run.Takeovers > maxTakeovers {
+		return t.park()
+	}
+	if err := t.fire(fsm.Down); err != nil {
 		return err
 	}
 	var kept []string
@@ -209,22 +218,39 @@ func (t *transition) takeOver() {
 	t.note(fmt.Sprintf("taken over by %s, pid %d", t.e.Owner.Verb, t.e.Owner.PID))
 }
 
-// park ends a run that kills every owner.
+// park ends a run that kills every owner. What it was about on its way back counts as
+// failed, so that it can be abandoned.
 func (t *transition) park() error {
+	doubt := t.s.Progress.InDoubt(t.s.Plan)
 	t.s.Failure = &Failure{
 		Code:    CodeParked,
 		Message: fmt.Sprintf("%d owners died on it without progress", t.s.Run.Takeovers),
 	}
-	if doubt := t.s.Progress.InDoubt(t.s.Plan); len(doubt) > 0 {
+	if len(doubt) > 0 {
 		t.s.Failure.Step = doubt[0]
 	}
-	t.decision = saga.Decision{Progress: t.s.Progress, Outcome: saga.Halted}
+	if err := t.fold(saga.Event{Kind: saga.Park, Err: t.s.Failure.Message}); err != nil {
+		return err
+	}
 	return t.fire(fsm.Fail)
 }
 
 // engine lets the saga's machine fold events, and moves the session's state
 // along with what comes of it.
 func (t *transition) engine(events ...saga.Event) error {
+	if err := t.fold(events...); err != nil {
+		return err
+	}
+	if t.s.State == fsm.PendingUp && t.s.Progress.Direction == saga.Backward {
+		if err := t.fire(fsm.Rollback); err != nil {
+			return err
+		}
+	}
+	return t.conclude(t.decision)
+}
+
+// fold has the saga's machine fold events, and tells the history.
+func (t *transition) fold(events ...saga.Event) error {
 	d, err := saga.Next(t.s.Plan, t.s.Progress, t.s.Run.ID, t.e.At, events...)
 	if err != nil {
 		return err
@@ -237,12 +263,7 @@ func (t *transition) engine(events ...saga.Event) error {
 		}
 		t.history = append(t.history, t.line(Entry{Entry: entry}))
 	}
-	if t.s.State == fsm.PendingUp && d.Progress.Direction == saga.Backward {
-		if err := t.fire(fsm.Rollback); err != nil {
-			return err
-		}
-	}
-	return t.conclude(d)
+	return nil
 }
 
 // notePlaces writes into the history where steps are about to make something.

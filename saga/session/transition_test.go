@@ -444,20 +444,21 @@ func TestOptionsAreRecorded(t *testing.T) {
 }
 
 func TestParking(t *testing.T) {
-	for _, back := range []bool{false, true} {
+	for _, again := range []EventKind{ClaimUp, ClaimResume, ClaimDown} {
+		back := again != ClaimUp
 		l := newLife(t).claim(ClaimUp).tell(did("tree")...)
 		if back {
 			l.claim(ClaimDown)
 		}
 		for range maxTakeovers {
-			l.claim(ClaimResume)
+			l.claim(again)
 		}
 		if !l.s.State.Pending() {
 			t.Fatalf("parked after %d", l.s.Run.Takeovers)
 		}
 		step := "web"
 		fresh := *l
-		l.claim(ClaimResume).want(fsm.Failed).wantActions("")
+		l.claim(again).want(fsm.Failed).wantActions("")
 		if f := l.s.Failure; f.Code != CodeParked || f.Step != step || l.last.Decision.Outcome != saga.Halted {
 			t.Errorf("%+v, %s", f, l.last.Decision.Outcome)
 		}
@@ -465,7 +466,19 @@ func TestParking(t *testing.T) {
 		if got := l.s.Progress.Haunted(testPlan); !slices.Equal(got, []string{"web", "db"}) {
 			t.Errorf("haunted: %v", got)
 		}
+		if back {
+			without := *l
+			e := without.claimEvent(ClaimDown)
+			e.Options.Abandon = []string{"web", "db"}
+			without.on(e).wantActions("compensate tree")
+			if got := without.s.Progress.Haunted(testPlan); !slices.Equal(got, []string{"tree", "web", "db"}) {
+				t.Errorf("haunted when abandoned: %v", got)
+			}
+		}
 		l.claim(ClaimDown).want(fsm.PendingDown).wantActions("compensate web, compensate db")
+		if l.s.Run.Takeovers != 0 {
+			t.Errorf("the next down begins with %d take-overs", l.s.Run.Takeovers)
+		}
 
 		// Progress gives the run five more.
 		l = &fresh
@@ -475,7 +488,7 @@ func TestParking(t *testing.T) {
 			l.tell(did("web")...)
 		}
 		for range maxTakeovers {
-			l.claim(ClaimResume)
+			l.claim(again)
 		}
 		if !l.s.State.Pending() {
 			t.Error("parked in spite of progress")
