@@ -50,7 +50,7 @@ func ProgramEnvironment(cfg settings.Config, s session.Session) (map[string]stri
 // beside its steps, each variable once: that of ecluse, what [ProgramEnvironment]
 // says, and the session's mark. A program of one of the session's own steps that runs
 // another one keeps the step's mark, so that both end with it.
-func ProgramEnviron(ctx context.Context, s session.Session) ([]string, error) {
+func ProgramEnviron(ctx context.Context, s session.Session, outer Outer) ([]string, error) {
 	cfg, err := ConfigOf(s)
 	if err != nil {
 		return nil, err
@@ -59,18 +59,15 @@ func ProgramEnviron(ctx context.Context, s session.Session) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	within := os.Getenv(settings.EnvSession) == s.ID
 	merged := map[string]string{}
 	for _, entry := range run.Environ(ctx, s.Worktree, list(vars)...) {
 		name, value, _ := strings.Cut(entry, "=")
-		switch name {
-		case settings.EnvStep, settings.EnvRun, settings.EnvAttempt:
-			if !within {
-				continue
-			}
-		}
 		merged[name] = value
 	}
+	for _, name := range stepMarks {
+		delete(merged, name) // a file of variables must not set them
+	}
+	outer.marked(merged, s)
 	merged[settings.EnvSession] = s.ID
 	return slices.Sorted(slices.Values(list(merged))), nil
 }

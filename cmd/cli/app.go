@@ -31,8 +31,9 @@ type app struct {
 	json, quiet, verbose bool
 	mode                 display.Mode
 	dir                  string
-	started              string // where ecluse was started; -C leads elsewhere
-	parsed               bool   // the command line was understood
+	started              string      // where ecluse was started; -C leads elsewhere
+	parsed               bool        // the command line was understood
+	outer                steps.Outer // the session that ecluse was started in
 
 	store   *store.Store
 	answers *bufio.Reader // what is typed, see question
@@ -116,6 +117,22 @@ func (a *app) openStore() (*store.Store, error) {
 		a.store = store.New(dir)
 	}
 	return a.store, nil
+}
+
+// recorded looks up the session that ecluse was started in.
+func (a *app) recorded(id, worktree string) (session.Session, bool) {
+	st, err := a.openStore()
+	if err != nil {
+		return session.Session{}, false
+	}
+	all, _ := st.List() // what is wrong with it the command itself will say
+	i := slices.IndexFunc(all, func(s session.Session) bool {
+		return s.ID == id || id == "" && s.Worktree == worktree
+	})
+	if i < 0 {
+		return session.Session{}, false
+	}
+	return all[i], true
 }
 
 // listen begins to take signals as wishes to stop.

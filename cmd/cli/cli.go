@@ -34,6 +34,7 @@ type Program struct {
 func (p Program) Main() int {
 	a := &app{Program: p}
 	defer a.close()
+	a.outer = steps.Leave(a.recorded)
 	root := newRoot(a)
 	root.SetArgs(p.Args)
 	cmd, err := root.ExecuteC()

@@ -61,7 +61,7 @@ that was interrupted (8).`,
 // become replaces ecluse by a program of the session. It returns only if that cannot
 // be done.
 func (a *app) become(cmd *cobra.Command, s session.Session, args []string) error {
-	env, err := steps.ProgramEnviron(cmd.Context(), s)
+	env, err := steps.ProgramEnviron(cmd.Context(), s, a.outer)
 	if err != nil {
 		return fmt.Errorf("work out the environment of session %s: %w", s.Slug, err)
 	}
