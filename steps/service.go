@@ -160,6 +160,9 @@ func (s service) portsFree() error {
 		if !leased || port.Free(number) {
 			continue
 		}
+		if other := s.sibling(number); other != "" {
+			return saga.Permanent(fmt.Errorf("%d, leased for %s, is listened on by service %s of this session: %s", number, name, other, portOf(other)))
+		}
 		by := "another program"
 		if ids := proc.Listener(number); len(ids) > 0 {
 			by = proc.Describe(ids[0])
@@ -263,7 +266,11 @@ func (s service) await(ctx context.Context, fact ServiceFact, vars map[string]st
 	if wrong := s.listensElsewhere(fact); wrong != "" {
 		return fmt.Errorf("%s: %w; %s", text, err, wrong)
 	}
-	if tail := s.lastWords(context.WithoutCancel(ctx), fact); tail != "" {
+	tail := s.lastWords(context.WithoutCancel(ctx), fact)
+	if wrong := s.collides(tail); wrong != "" {
+		text += ": " + wrong
+	}
+	if tail != "" {
 		return fmt.Errorf("%s: %w; its last words: %s", text, err, tail)
 	}
 	return fmt.Errorf("%s: %w", text, err)

@@ -18,7 +18,11 @@ func (s service) adoptable(fact ServiceFact) (proc.ID, bool, error) {
 	if s.Options().Anew || fact.Alive() {
 		return proc.ID{}, false, nil
 	}
-	return Occupant(s.Session(), s.Session().Ports[s.spec.Name], fact.ID)
+	number := s.Session().Ports[s.spec.Name]
+	if s.sibling(number) != "" {
+		return proc.ID{}, false, nil // nor is one that is another service's
+	}
+	return Occupant(s.Session(), number, fact.ID)
 }
 
 // Occupant is the process of the session that listens at a port, if only those listen
