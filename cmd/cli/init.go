@@ -86,6 +86,10 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 		return hinted{usagef("%s exists already, and is not overwritten; --force replaces it with a new one", path), "ecluse init --force"}
 	}
 	o.Survey = detect.Examine(ctx, repo.Root)
+	o.Inherit = slices.DeleteFunc(o.Inherit, func(file string) bool {
+		tracked, err := repo.Tracked(ctx, repo.Root, file)
+		return err == nil && tracked // a worktree has it
+	})
 	on := a.machine(ctx)
 	d := detect.Detect(repo.Root, o.Survey, on)
 	r := initResult{
@@ -104,7 +108,7 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return usageError{err}
 	}
-	r.Warnings = append(r.Warnings, append(o.Uncomposed(r.Mode, on), o.Missing(r.Mode)...)...)
+	r.Warnings = append(r.Warnings, slices.Concat(o.Uncomposed(r.Mode, on), o.Missing(r.Mode), o.Left(r.Mode))...)
 	r.Found = o.Sources(r.Mode)
 	if detect.Place(text, r.Found); o.explain {
 		a.explainFound(r.Found)
@@ -125,6 +129,9 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	}
 	return a.showInit(r)
 }
+
+// leftAs says what is made of something that is only suggested.
+var leftAs = map[string]string{"service": "left out", "variable": "left to you:"}
 
 // showInit tells what was written.
 func (a *app) showInit(r initResult) error {
@@ -147,7 +154,7 @@ func (a *app) showInit(r initResult) error {
 	}
 	for _, s := range r.Found {
 		if s.Doubt != "" && s.Line != 0 {
-			text += fmt.Sprintf("  left out  %s (line %d): %s\n", s.Name, s.Line, s.Doubt)
+			text += fmt.Sprintf("  %-9s %s (line %d): %s\n", leftAs[s.What], s.Name, s.Line, s.Doubt)
 		}
 	}
 	if r.Gitignore {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,7 +185,7 @@ func (a *app) advise(ctx context.Context, repo git.Repo, cfg settings.Config, t 
 	keep = o.onFailure == "keep"
 	s, err := a.store.Get(t.key)
 	if errors.Is(err, session.ErrNotFound) {
-		for _, warning := range cfg.Warnings() {
+		for _, warning := range slices.Concat(cfg.Warnings(), steps.Outside(ctx, cfg, repo.Root)) {
 			warn("%s", warning)
 		}
 		if t.hasOwnConfig(ctx, repo) {

@@ -152,7 +152,7 @@ func (r *validateResult) problems(list ...error) error {
 func (a *app) describe(ctx context.Context, repo git.Repo, cfg settings.Config, table bool, r *validateResult) error {
 	r.Valid, r.Mode, r.MaxSlots, r.StrictPort = true, cfg.Mode, cfg.MaxSlots, cfg.StrictPort
 	r.PortSearchRange, r.SlotStride, r.ProcessManager = cfg.PortSearchRange, cfg.SlotStride, cfg.ProcessManager
-	r.Warnings = append(r.Warnings, cfg.Warnings()...)
+	r.Warnings = append(r.Warnings, slices.Concat(cfg.Warnings(), steps.Outside(ctx, cfg, repo.Root))...)
 	ports, err := steps.Nominals(ctx, cfg, repo.Root)
 	if err != nil {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("of what runs in Docker nothing is known here: %v", err))

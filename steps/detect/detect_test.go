@@ -227,7 +227,13 @@ func TestVariables(t *testing.T) {
 		".env.example": "# x\nexport A='postgres://u:p$w@localhost:6000/x'\nB=http://127.0.0.1:7000\nC=localhost:60001\nECLUSE_SLUG=localhost:6000\nA=2\n",
 		".env":         "SECRET=postgres://u:p@localhost:6000/x\n",
 	})
-	want := []Variable{{"A", "postgres://u:p$$w@localhost:${ECLUSE_DB_PORT}/x", ".env.example", true, false, false}}
+	want := []Variable{
+		{Name: "A", Value: "postgres://u:p$$w@localhost:${ECLUSE_DB_PORT}/x", From: ".env.example", Docker: true},
+		{
+			Name: "SECRET", Value: "postgres://u:PASSWORD@localhost:${ECLUSE_DB_PORT}/x", From: ".env", Docker: true,
+			Leads: "localhost:6000, the port of db outside of sessions", Doubt: "its value has a password",
+		},
+	}
 	if diff := cmp.Diff(want, Examine(t.Context(), root).Env); diff != "" {
 		t.Error(diff)
 	}

@@ -85,7 +85,7 @@ func (l Look) natives(mode string) []Found {
 			command = "cd " + list[i].Dir + " && " + command
 		}
 		for _, v := range list[i].Env {
-			if v.in(mode) {
+			if v.in(mode) && v.Doubt == "" {
 				command = v.export() + command
 			}
 		}
@@ -304,7 +304,9 @@ func (l Look) hooks(section, mode string) string {
 // env puts what was found into the section of the variables.
 func (l Look) env(section, mode string) string {
 	for _, v := range l.Env {
-		if v.in(mode) {
+		if v.in(mode) && v.Doubt != "" {
+			section += v.suggested()
+		} else if v.in(mode) {
 			section = strings.Replace(section, "#[env]\n", "[env]\n", 1)
 			section += v.Name + " = " + quote(v.Value) + "\n"
 		}

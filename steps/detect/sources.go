@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"strings"
 
 	"ecluse/steps/settings"
@@ -8,7 +9,7 @@ import (
 
 // Source is something that a configuration says, and where it was found.
 type Source struct {
-	// What is service, hook or variable.
+	// What is service, hook, variable or file.
 	What string `json:"what"`
 	Name string `json:"name"`
 	From string `json:"from"`
@@ -45,15 +46,18 @@ func (l Look) Sources(mode string) []Source {
 			list = append(list, Source{What: "hook", Name: "pre_spawn: " + p.Run, From: strings.Join(p.Inputs, ", ")})
 		}
 	}
+	for _, file := range l.Inherit {
+		list = append(list, Source{What: "file", Name: file, From: file})
+	}
 	for _, v := range l.Env {
 		if v.in(mode) {
-			list = append(list, Source{What: "variable", Name: v.Name, From: v.From})
+			list = append(list, Source{What: "variable", Name: v.Name, From: v.From, Doubt: v.Doubt})
 		}
 	}
 	for _, f := range l.Found(mode) {
 		for _, v := range f.Env {
 			if v.in(mode) {
-				list = append(list, Source{What: "variable", Name: v.Name + " of " + f.Name, From: v.From, Doubt: f.Doubt})
+				list = append(list, Source{What: "variable", Name: v.Name + " of " + f.Name, From: v.From, Doubt: cmp.Or(f.Doubt, v.Doubt)})
 			}
 		}
 	}

@@ -33,6 +33,8 @@ type Survey struct {
 	// Env are variables that name ports of the compose file, in the terms of a
 	// session.
 	Env []Variable
+	// Inherit are files of variables in folders, which git may leave out.
+	Inherit []string
 	// Warnings are what could not be looked at.
 	Warnings []string
 
@@ -80,6 +82,7 @@ func Examine(ctx context.Context, root string) Survey {
 	s.prepare(root)
 	s.applications(root, list)
 	s.variables(root)
+	s.inherited(root, list)
 	return s
 }
 

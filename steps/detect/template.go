@@ -36,7 +36,7 @@ func Template(mode string, look Look) (string, error) {
 		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, templateTop, mode, look.MaxSlots, look.Prefix, def.WorktreeDir)
+	fmt.Fprintf(&text, templateTop, mode, look.MaxSlots, look.Prefix, def.WorktreeDir, look.inherits())
 	fmt.Fprintf(&text, templatePorts, def.PortSearchRange, def.SlotStride)
 	if mode == settings.ModeHybrid {
 		fmt.Fprintf(&text, templateLabel, def.AppLabel, def.AppLabelValue)
@@ -59,6 +59,15 @@ func Template(mode string, look Look) (string, error) {
 	}
 	text.WriteString(templateDatabases + templateSteps)
 	return text.String(), nil
+}
+
+// inherits are the entries of inherit_env for folders.
+func (l Look) inherits() string {
+	var b strings.Builder
+	for _, file := range l.Inherit {
+		fmt.Fprintf(&b, "  %s,\n", quote(file))
+	}
+	return b.String()
 }
 
 const templateTop = `# How ecluse makes a session of this repository. Lines that begin with # and no
@@ -84,7 +93,7 @@ worktree_dir = %q
 inherit_env = [
   ".env",
   ".env.local",
-  #{ file = "config/local.json", mode = "copy" },
+%s  #{ file = "config/local.json", mode = "copy" },
   #{ file = "node_modules", mode = "reflink" },
 ]
 `

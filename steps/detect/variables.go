@@ -19,6 +19,9 @@ type Variable struct {
 	// Docker and Native tell whose ports are in it, and Ambiguous that two compose files
 	// have such a service.
 	Docker, Native, Ambiguous bool
+	// Leads is where it leads outside of any session, and Doubt why it is only suggested:
+	// what is secret in a private file is not copied.
+	Leads, Doubt string
 }
 
 // publicEnv are files of example variables: what is in them is no secret.
@@ -62,6 +65,7 @@ func (s *Survey) variables(root string) {
 			}
 		}
 	}
+	s.privates(root, dirs, said)
 }
 
 // find is the place of a variable in a list, -1 if it is not there.
