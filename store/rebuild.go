@@ -252,6 +252,29 @@ func (s *Store) setAside() (string, error) {
 	return name, syncDir(s.dir)
 }
 
+// Add adds sessions to a repository that has none, in a state file that is sound; nothing
+// else in it changes. The error wraps [session.ErrBusy] when the repository has sessions by
+// now, or others their slots or ports. On an error nothing was changed.
+func (s *Store) Add(repo string, sessions []session.Session) error {
+	return s.update("add sessions to "+repo, func(tx *bolt.Tx) error {
+		slots, err := slotsOf(tx, repo)
+		if err != nil {
+			return err
+		}
+		if len(slots) > 0 {
+			return fmt.Errorf("%s has got sessions meanwhile: %w", repo, session.ErrBusy)
+		}
+		for _, one := range sessions {
+			for _, port := range one.Ports {
+				if by, err := leasedTo(tx, port); err != nil || by != nil {
+					return errors.Join(err, fmt.Errorf("port %d was leased meanwhile: %w", port, session.ErrBusy))
+				}
+			}
+		}
+		return s.restoreAll(tx, sessions)
+	})
+}
+
 // replace puts sessions in the place of all that there are. History and runs stay.
 func (s *Store) replace(tx *bolt.Tx, sessions []session.Session) error {
 	for _, name := range []string{bucketSessions, bucketSlots, bucketLeases} {
@@ -262,6 +285,11 @@ func (s *Store) replace(tx *bolt.Tx, sessions []session.Session) error {
 			return fmt.Errorf("empty bucket %s: %w", name, err)
 		}
 	}
+	return s.restoreAll(tx, sessions)
+}
+
+// restoreAll writes the records of sessions that were not there.
+func (s *Store) restoreAll(tx *bolt.Tx, sessions []session.Session) error {
 	epoch, err := s.freshEpoch(tx, sessions)
 	if err != nil {
 		return err

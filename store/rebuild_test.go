@@ -234,3 +234,44 @@ func TestRebuildRefuses(t *testing.T) {
 		t.Errorf("it was changed: %v", after)
 	}
 }
+
+// Sessions are added to a repository that has none, and to no other; nothing else changes.
+func TestAdd(t *testing.T) {
+	s := newStore(t)
+	up(t, s, 1)
+	first, err := s.Get(key(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := first
+	one.Key, one.ID, one.Slot, one.Ports = key(2), "id-2", 2, map[string]int{"web": 20002}
+	one.State, one.Run.ID = fsm.Failed, "run-2"
+	if err := s.Add(key(1).Repo, []session.Session{one}); !errors.Is(err, session.ErrBusy) {
+		t.Errorf("to a repository with sessions: %v", err)
+	}
+	one.Repo = "/elsewhere/.git"
+	robber := one
+	robber.Slug, robber.Slot, robber.Ports = "robber", 3, first.Ports
+	if err := s.Add(one.Repo, []session.Session{one, robber}); !errors.Is(err, session.ErrBusy) {
+		t.Errorf("with a port of another: %v", err)
+	}
+	if got := list(t, s); len(got) != 1 {
+		t.Errorf("a refused one has added %+v", got)
+	}
+	if err := s.Add(one.Repo, []session.Session{one}); err != nil {
+		t.Fatal(err)
+	}
+	added, err := s.Get(one.Key)
+	if err != nil || added.Slot != 2 || added.Epoch <= first.Epoch {
+		t.Errorf("added %+v, %v", added, err)
+	}
+	if leases, err := s.Leases(); err != nil || leases[20001] != key(1) || leases[20002] != one.Key {
+		t.Errorf("leases %v, %v", leases, err)
+	}
+	if again, err := s.Get(key(1)); err != nil || again.Epoch != first.Epoch || again.ID != first.ID {
+		t.Errorf("the other became %+v, %v", again, err)
+	}
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -22,16 +22,17 @@ that are gone. Nothing is changed, and it works, too, when the state cannot be r
 Exit status 0: all is well. 1: something is not; each comes with the command that
 helps, where a command does.
 
---rebuild makes the state file anew when it is damaged or gone, and does nothing to
-one that is sound. It begins as the last good copy, if there is one, and is completed
+--rebuild makes the state file anew when it is damaged or gone. To one that is sound it
+does nothing but what is below. It begins as the last good copy, if there is one, and is completed
 by what is found: environment files in worktrees, and containers and processes with
 the marks of sessions. What was found and is in no copy is failed at first: ecluse up
 looks at all of it and makes it whole, at its slot and its ports, and ecluse down
 takes it away. What contradicts itself is told, and nothing is made of it. The
 damaged file is kept. It asks before; without a terminal it takes --yes.
 
-A repository has no sessions of ecluse yet, and some of the original tool: then, too,
---rebuild takes them over. Their worktrees stay when they are taken down, and the
+A repository has no sessions of ecluse yet, and some of the original tool: then
+--rebuild takes them over, also into a sound state with those of other repositories,
+of which nothing changes. Their worktrees stay when they are taken down, and the
 original's files are never written to.`,
 		Example: `  ecluse doctor
   ecluse doctor --rebuild --dry-run`,

@@ -9,6 +9,7 @@ import (
 	"ecluse/steps/git"
 	"ecluse/steps/look"
 	"ecluse/steps/rebuild"
+	"ecluse/store"
 )
 
 // original tells of sessions that the original tool has in the repository, and how each
@@ -23,18 +24,24 @@ func (d *doctor) original(ctx context.Context, all []session.Session) {
 		d.say("original", verdictWarn, "", "%v", err)
 		return
 	}
+	trees, err := repo.Worktrees(ctx)
+	if err != nil {
+		d.say("original", verdictWarn, "", "%v", err)
+		return
+	}
+	none := !slices.ContainsFunc(all, func(s session.Session) bool { return s.Repo == repo.CommonDir })
+	since := len(d.found)
 	for _, one := range list {
 		key := session.Key{Repo: repo.CommonDir, Slug: one.Slug}
-		if slices.ContainsFunc(all, func(s session.Session) bool { return s.Key == key }) {
-			continue // it is ours by now
-		}
-		if !exists(one.Worktree) {
-			d.say("original", verdictWarn, "", "the original tool has a session %s, whose worktree %s is gone; end it with that", one.Slug, one.Worktree).of(key)
-			continue
+		there := slices.ContainsFunc(trees, func(w git.Worktree) bool {
+			return git.Same(w.Path, one.Worktree) && w.Branch == one.Branch && exists(w.Path)
+		})
+		if !there || d.wasOurs(key, all) {
+			continue // it is ours by now, or was, or nothing can be made of it
 		}
 		fix, how := "ecluse -C "+git.Quote(one.Worktree)+" up", "that adopts its worktree"
 		switch {
-		case !d.store.Exists():
+		case none && one.Status != "pending":
 			fix, how = "ecluse -C "+git.Quote(repo.Root)+" doctor --rebuild", "that takes it over with its slot and ports"
 		case d.runsIn(repo, one.Worktree):
 			fix, how = "ecluse -C "+git.Quote(one.Worktree)+" sync", "that adopts it with what runs there"
@@ -44,6 +51,18 @@ func (d *doctor) original(ctx context.Context, all []session.Session) {
 		}
 		d.say("original", verdictWarn, fix, "the original tool has a session %s; %s", one.Slug, how).of(key)
 	}
+	if len(list) > 0 {
+		d.well(since, "original", "no session of the original tool waits to become ours; delete %s when nothing of it is needed any more", rebuild.FormerPath(repo.Root))
+	}
+}
+
+// wasOurs reports whether a session of that name is ours, or was.
+func (d *doctor) wasOurs(key session.Key, all []session.Session) bool {
+	if slices.ContainsFunc(all, func(s session.Session) bool { return s.Key == key }) {
+		return true
+	}
+	past, err := d.store.History(store.Filter{Repo: key.Repo, Slug: key.Slug})
+	return err == nil && len(past) > 0
 }
 
 // runsIn reports whether services of the configuration run in a worktree.

@@ -84,18 +84,18 @@ func (a *app) rebuild(ctx context.Context, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
+	remains, err := st.Remains()
+	if errors.Is(err, store.ErrSound) {
+		return a.takeOver(ctx, o, st)
+	}
+	if err != nil {
+		return err
+	}
 	switch by, err := st.Working(); {
 	case err != nil:
 		return err
 	case by != nil:
 		return by
-	}
-	remains, err := st.Remains()
-	if errors.Is(err, store.ErrSound) {
-		return hinted{usagef("%s can be read, all of it: nothing is to be rebuilt", st.Path()), "ecluse doctor"}
-	}
-	if err != nil {
-		return err
 	}
 	rows, result, err := a.survey(ctx, st, remains)
 	if err != nil {
@@ -107,7 +107,7 @@ func (a *app) rebuild(ctx context.Context, o doctorOptions) error {
 	if result.DryRun = o.dryRun; o.dryRun {
 		return a.showRebuilt(result, "nothing was changed")
 	}
-	if agreed, err := a.agreeRebuild(o, result); err != nil || !agreed {
+	if agreed, err := a.agreeRebuild(o, result, "Make the state anew with these sessions?"); err != nil || !agreed {
 		return err
 	}
 	sessions := make([]session.Session, len(rows))
@@ -147,10 +147,16 @@ func (a *app) survey(ctx context.Context, st *store.Store, remains store.Remains
 	if err != nil {
 		return nil, rebuildResult{}, err
 	}
-	result := rebuildResult{StateFile: st.Path(), Begun: remains.Path, Sessions: []rebuiltView{}, Doubts: []doubtView{}, Blind: []string{}}
-	if remains.Path != "" {
+	result := resultOf(st, rows, doubts, gathered.Blind)
+	if result.Begun = remains.Path; remains.Path != "" {
 		result.BegunAt = &remains.At
 	}
+	return rows, result, nil
+}
+
+// resultOf tells of sessions that are to be in the state, and of what is not.
+func resultOf(st *store.Store, rows []rebuild.Rebuilt, doubts []rebuild.Doubt, blind []error) rebuildResult {
+	result := rebuildResult{StateFile: st.Path(), Sessions: []rebuiltView{}, Doubts: []doubtView{}, Blind: []string{}}
 	for _, row := range rows {
 		result.Sessions = append(result.Sessions, rebuiltView{
 			Repo: row.Repo, Slug: row.Slug, Branch: row.Branch, Slot: row.Slot, State: string(row.State), Worktree: row.Worktree,
@@ -160,24 +166,24 @@ func (a *app) survey(ctx context.Context, st *store.Store, remains store.Remains
 	for _, d := range doubts {
 		result.Doubts = append(result.Doubts, doubtView{d.Repo, d.Slug, d.What, d.Fix})
 	}
-	for _, err := range gathered.Blind {
+	for _, err := range blind {
 		result.Blind = append(result.Blind, err.Error())
 	}
-	return rows, result, nil
+	return result
 }
 
 // agreeRebuild asks whether that is to be the state.
-func (a *app) agreeRebuild(o doctorOptions, result rebuildResult) (bool, error) {
+func (a *app) agreeRebuild(o doctorOptions, result rebuildResult, question string) (bool, error) {
 	if o.yes {
 		return true, nil
 	}
 	if !a.asks() {
-		return false, hinted{usagef("doctor asks before it makes the state anew, and there is no terminal to ask at; nothing was changed"), "ecluse doctor --rebuild --yes"}
+		return false, hinted{usagef("doctor asks before it changes the state, and there is no terminal to ask at; nothing was changed"), "ecluse doctor --rebuild --yes"}
 	}
 	if err := a.writeRebuilt(result); err != nil {
 		return false, err
 	}
-	answer, _ := a.question("Make the state anew with these sessions? [y/N] ") // no answer is no
+	answer, _ := a.question(question + " [y/N] ") // no answer is no
 	switch strings.ToLower(answer) {
 	case "y", "yes":
 		return true, nil

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,5 +197,16 @@ func (a *app) hintReuse(o upOptions, err error) error {
 	if by, failed := a.holderOf(out.Path); failed != nil || by != "" {
 		return err
 	}
-	return hinted{err, "ecluse up " + git.Quote(out.Branch) + " --reuse-worktree"}
+	return hinted{reusable{out}, "ecluse up " + git.Quote(out.Branch) + " --reuse-worktree"}
 }
+
+// reusable is a branch that is checked out in a worktree which a session can adopt.
+type reusable struct{ *git.CheckedOutError }
+
+// Error names that way first.
+func (e reusable) Error() string {
+	return fmt.Sprintf("branch %s is checked out in %s; --reuse-worktree makes a session of that, or free the branch with: git -C %s switch --detach",
+		e.Branch, e.Path, git.Quote(e.Path))
+}
+
+func (e reusable) Unwrap() error { return e.CheckedOutError }
