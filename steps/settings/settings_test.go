@@ -216,8 +216,13 @@ func TestConfigRefuses(t *testing.T) {
 			"mode = 1\nprefix = \"A\"\nmax_slots = 256\nport_search_range = -1\nslot_stride = 256\nworktree_dir = \".\"\nfoo = 1\n",
 			[]string{"mode:1", "prefix:2", "max_slots:3", "port_search_range:4", "slot_stride:5", "worktree_dir:6", "foo:7"},
 		},
-		"no slots":                {"mode = \"host\"\nmax_slots = 0", []string{"max_slots:2"}},
-		"empty prefix":            {"mode = \"host\"\nprefix = \"\"", []string{"prefix:2"}},
+		"no slots":     {"mode = \"host\"\nmax_slots = 0", []string{"max_slots:2"}},
+		"empty prefix": {"mode = \"host\"\nprefix = \"\"", []string{"prefix:2"}},
+		"steps anywhere": {
+			"mode = \"host\"\n[[steps]]\nname = \"a\"\ndo = \"x\"\ndir = \"${HOME}\"\n[[steps]]\nname = \"b\"\ndo = \"x\"\ndir = \"a/${ECLUSE_ROOT}\"\n" +
+				"[[steps]]\nname = \"c\"\ndo = \"x\"\ndir = \"${ECLUSE_ROOT}/${X}\"\n[[steps]]\nname = \"d\"\ndo = \"x\"\ndir = \"${ECLUSE_ROOT}/a\"\n",
+			[]string{"steps.0.dir:5", "steps.1.dir:9", "steps.2.dir:13"},
+		},
 		"worktrees in git":        {"mode = \"host\"\nworktree_dir = \"./.git/x\"", []string{"worktree_dir:2"}},
 		"worktrees anywhere":      {"mode = \"host\"\nworktree_dir = \"/tmp/x\"", []string{"worktree_dir:2"}},
 		"worktrees at home":       {"mode = \"host\"\nworktree_dir = \"~/x\"", []string{"worktree_dir:2"}},

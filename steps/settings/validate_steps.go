@@ -55,7 +55,10 @@ func (v Validator) stepFolder(at string, u UserStep) {
 		dir = u.Dir
 	}
 	v.zero(at+"dir", dir)
-	if dir != "" && !filepath.IsLocal(dir) {
+	switch {
+	case strings.Contains(dir, "${"):
+		v.Sayf(at+"dir", "dir is %q; it takes no variable but %s, at its beginning", u.Dir, RootPrefix)
+	case dir != "" && !filepath.IsLocal(dir):
 		v.Sayf(at+"dir", "dir is %q; it takes a folder inside the worktree, or of the main worktree as %q", u.Dir, RootPrefix+"/tools")
 	}
 	for i, input := range u.Inputs {
