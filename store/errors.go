@@ -39,6 +39,14 @@ func (e *DamagedError) Error() string {
 // Unwrap returns [ErrDamaged].
 func (e *DamagedError) Unwrap() error { return ErrDamaged }
 
+// ObstacleError is something in the place of a file of the state that is no plain file.
+type ObstacleError struct{ Path string }
+
+// Error names it, and what to do.
+func (e *ObstacleError) Error() string {
+	return e.Path + " is not a plain file, and ecluse needs one there; move it away, it is made anew"
+}
+
 // RecordError is one record that cannot be used. It wraps [ErrNewer] or
 // [ErrDamaged].
 type RecordError struct {

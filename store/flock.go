@@ -77,6 +77,9 @@ func unlock(f *os.File) {
 // then errHeld. The file that it returns is the one that has the name.
 func lockFile(ctx context.Context, path string, flags, how int) (*os.File, error) {
 	for {
+		if err := plain(path); err != nil {
+			return nil, err
+		}
 		f, err := os.OpenFile(path, flags, 0o600)
 		if err != nil {
 			return nil, err
@@ -89,6 +92,16 @@ func lockFile(ctx context.Context, path string, flags, how int) (*os.File, error
 		}
 		unlock(f)
 	}
+}
+
+// plain fails if something is at path that is no plain file. To open a pipe could take
+// for ever, and some devices act on being opened.
+func plain(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return &ObstacleError{Path: path}
+	}
+	return nil // what else is wrong opening it will say
 }
 
 // named reports whether the open file is the one that has the name now.

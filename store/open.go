@@ -117,6 +117,9 @@ func (s *Store) open(path string, readOnly bool, use func(*bolt.DB) error) (err 
 		}
 		err = s.damaged(path, fmt.Sprint(v))
 	}()
+	if plain(path) != nil {
+		return s.damaged(path, "it is not a plain file")
+	}
 	why, err := inspect(path, !s.deep.Load())
 	switch {
 	case err != nil:

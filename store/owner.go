@@ -161,6 +161,9 @@ func (s *Store) Holder(key session.Key) (*session.Owner, error) {
 func holder(path string) (*description, error) {
 	deadline := time.Now().Add(describePatience)
 	for {
+		if err := plain(path); err != nil {
+			return nil, fmt.Errorf("look at the owner lock: %w", err)
+		}
 		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
@@ -195,6 +198,9 @@ func holder(path string) (*description, error) {
 func lockNow(path string, patience time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(patience)
 	for {
+		if err := plain(path); err != nil {
+			return nil, err
+		}
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err

@@ -117,6 +117,7 @@ var kinds = []kind{
 		return is(git.ErrBranchName, git.ErrUnknownRevision)(err) || as[*git.CheckedOutError](err)
 	}},
 	{exitState, "state", occupied},
+	{exitState, "state", as[*store.ObstacleError]},
 	{exitUsage, "usage", as[*store.PlaceError]},
 	{exitState, "state", is(store.ErrDamaged, store.ErrNewer, store.ErrLocked, saga.ErrJournal, syscall.EROFS, syscall.ENOSPC, fs.ErrPermission)},
 }
@@ -280,6 +281,8 @@ func hint(err error, k kind) string {
 		return "ecluse init"
 	case run == nil && as[*store.DamagedError](err):
 		return rebuildCommand
+	case as[*store.ObstacleError](err):
+		return asideCommand(err)
 	case run == nil && k.code == "usage":
 		return "ecluse --help"
 	case run == nil:
@@ -288,6 +291,15 @@ func hint(err error, k kind) string {
 		return "ecluse recover " + run.Key.Slug
 	}
 	return ""
+}
+
+// asideCommand moves away what stands in the place of a file of the state.
+func asideCommand(err error) string {
+	var there *store.ObstacleError
+	if !errors.As(err, &there) {
+		return ""
+	}
+	return "mv " + git.Quote(there.Path) + " " + git.Quote(there.Path+".aside")
 }
 
 // misplaced adds to the error of a variable that has the state where it cannot be the
