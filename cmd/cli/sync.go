@@ -14,6 +14,7 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/git"
 	"ecluse/steps/look"
+	"ecluse/steps/settings"
 )
 
 func newSync(a *app) *cobra.Command {
@@ -26,7 +27,7 @@ session is like any other; ecluse down stops what it has adopted.
 
 A service is found by its command: a process in the worktree, or below it, whose
 command line has the same words. What is not found is warned of, and is no part of
-the session until it is taken down and brought up.
+the session until it is taken down and brought up; nor is what runs in Docker.
 
 With a session that exists, services are adopted that were restarted by hand at
 their ports. Without SLUG it is the worktree that you are in.`,
@@ -76,6 +77,9 @@ func (a *app) sync(args []string) error {
 	for _, name := range missing {
 		a.warn("service %s does not run in %s, and is left out of the session", name, target.worktree)
 	}
+	if contained := containedServices(cfg); len(contained) > 0 {
+		a.warn("what runs in Docker is not looked for, and is left out of the session: %s", strings.Join(contained, ", "))
+	}
 	synced, err := look.Synced(cfg, found)
 	if err != nil {
 		return err
@@ -92,6 +96,24 @@ func (a *app) sync(args []string) error {
 			return s, wants, err
 		},
 	})
+}
+
+// containedServices names the services of a configuration that run in Docker; where it
+// names none, its compose files do.
+func containedServices(cfg settings.Config) []string {
+	if cfg.Mode == settings.ModeHost {
+		return nil
+	}
+	var names []string
+	for _, service := range cfg.Services {
+		if !service.Native() {
+			names = append(names, service.Name)
+		}
+	}
+	if len(names) == 0 {
+		names = []string{"all in the compose files"}
+	}
+	return names
 }
 
 // syncTarget works out which worktree the arguments mean: one of a session that exists,
