@@ -119,7 +119,21 @@ func (o observer) native(spec settings.Service) Service {
 		v.ActualPort = o.elsewhere(spec, v.Listening)
 	}
 	o.judge(&v, spec, strangers, known)
+	if known && v.PID == 0 && (v.State == WrongOwner || v.State == Down) {
+		o.adoptable(&v, fact)
+	}
 	return v
+}
+
+// adoptable says of a service that is gone that the user has put another one in its
+// place, which the next up adopts.
+func (o observer) adoptable(v *Service, fact steps.ServiceFact) {
+	own, found, err := steps.Occupant(o.s, v.Port, fact.ID)
+	if err != nil || !found {
+		return
+	}
+	v.State = Down
+	v.Problem = fmt.Sprintf("it was restarted by hand, as %s; `ecluse up` adopts it", proc.Describe(own))
 }
 
 // judge says in what state a native service is.
