@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -77,15 +78,24 @@ func (l seen) unhealthy() []look.Service {
 // status looks, again and again if asked to, and shows what it saw last.
 func (a *app) status(ctx context.Context, args []string, wait time.Duration) error {
 	deadline, told := time.Now().Add(wait), ""
+	if wait > 0 {
+		a.stops = newStopper(func(os.Signal) {})
+		ctx = a.stops.Soft
+	}
+	var before *seen
 	for {
 		l, err := a.look(ctx, args)
+		last := !time.Now().Add(statusInterval).Before(deadline)
+		if err == nil && (l.healthy() || last) {
+			a.completeLook(ctx, &l)
+		}
+		if ctx.Err() != nil { // what was seen meanwhile may be but half
+			return a.cutShort(ctx, args, before)
+		}
 		if err != nil {
 			return err
 		}
-		last := !time.Now().Add(statusInterval).Before(deadline)
-		if l.healthy() || last {
-			a.completeLook(ctx, &l)
-		}
+		before = &l
 		// Nobody works on it: it will not get healthy by itself.
 		idle := l.State != fsm.Active && l.Owner == nil
 		if l.well() || last || idle {
@@ -102,9 +112,27 @@ func (a *app) status(ctx context.Context, args []string, wait time.Duration) err
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return a.cutShort(ctx, args, before)
 		}
 	}
+}
+
+// cutShort shows what was seen last when a signal ends the waiting; where that is
+// nothing, it looks once more.
+func (a *app) cutShort(ctx context.Context, args []string, before *seen) error {
+	if before == nil {
+		l, err := a.look(context.WithoutCancel(ctx), args)
+		if err != nil {
+			return err
+		}
+		before = &l
+	}
+	if err := a.writeSeen(*before, notActive(before.Status)); err != nil {
+		return err
+	}
+	err := fmt.Errorf("waiting for session %s has ended: %w", before.Slug, context.Cause(ctx))
+	a.complain(err)
+	return silentError{err}
 }
 
 // look looks at the session and its services.
@@ -173,16 +201,21 @@ func waitsFor(l seen) string {
 	return strings.Join(parts, ", ")
 }
 
+// writeSeen writes the result; state is why the session is not active.
+func (a *app) writeSeen(l seen, state error) error {
+	switch {
+	case a.json:
+		return writeJSON(a.Stdout, a.statusResult(l, state))
+	case !a.quiet:
+		return a.writeStatus(l)
+	}
+	return nil
+}
+
 // showStatus shows what was seen, and makes an exit status of it.
 func (a *app) showStatus(l seen) error {
 	state := notActive(l.Status)
-	var err error
-	switch {
-	case a.json:
-		err = writeJSON(a.Stdout, a.statusResult(l, state))
-	case !a.quiet:
-		err = a.writeStatus(l)
-	}
+	err := a.writeSeen(l, state)
 	switch {
 	case err != nil:
 		return err
