@@ -50,6 +50,17 @@ type rebuildResult struct {
 	Doubts []doubtView `json:"doubts"`
 	// Blind is what could not be looked at.
 	Blind []string `json:"blind"`
+
+	// lost is how many of the doubts are of what may run and is in no state.
+	lost int
+}
+
+// ended is how a rebuild ends that leaves something behind.
+func (r rebuildResult) ended() error {
+	if r.lost == 0 {
+		return nil
+	}
+	return silentError{noError{errors.New("something of a session was found that no session was made of")}}
 }
 
 // rebuiltView is a session that was rebuilt.
@@ -122,14 +133,14 @@ func (a *app) rebuild(ctx context.Context, o doctorOptions) error {
 		text += "; what it was is kept as " + result.Aside
 	}
 	if a.asks() && !o.yes {
-		return a.print("%s\n", text) // the rest was seen
+		return errors.Join(a.print("%s\n", text), result.ended()) // the rest was seen
 	}
 	return a.showRebuilt(result, text)
 }
 
 // survey looks what a new state would be. It changes nothing.
 func (a *app) survey(ctx context.Context, st *store.Store, remains store.Remains) ([]rebuild.Rebuilt, rebuildResult, error) {
-	traces := rebuild.Traces{Sessions: remains.Sessions, Known: st.Known, Home: st, Ours: func(getenv func(string) string) bool {
+	traces := rebuild.Traces{Sessions: remains.Sessions, Known: st.Known, Home: st, Unclaimed: st.Unclaimed, Ours: func(getenv func(string) string) bool {
 		dir, err := store.DefaultDir(getenv)
 		return err != nil || git.Same(dir, st.Folder())
 	}}
@@ -165,6 +176,9 @@ func resultOf(st *store.Store, rows []rebuild.Rebuilt, doubts []rebuild.Doubt, b
 	}
 	for _, d := range doubts {
 		result.Doubts = append(result.Doubts, doubtView{d.Repo, d.Slug, d.What, d.Fix})
+		if d.Lost {
+			result.lost++
+		}
 	}
 	for _, err := range blind {
 		result.Blind = append(result.Blind, err.Error())
@@ -194,12 +208,12 @@ func (a *app) agreeRebuild(o doctorOptions, result rebuildResult, question strin
 // showRebuilt prints what came of it.
 func (a *app) showRebuilt(result rebuildResult, text string) error {
 	if a.json {
-		return writeJSON(a.Stdout, result)
+		return errors.Join(writeJSON(a.Stdout, result), result.ended())
 	}
 	if err := a.writeRebuilt(result); err != nil {
 		return err
 	}
-	return a.print("%s\n", text)
+	return errors.Join(a.print("%s\n", text), result.ended())
 }
 
 // writeRebuilt is the result for people.

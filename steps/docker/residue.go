@@ -86,3 +86,9 @@ func roomOf(out []byte) int {
 	}
 	return room
 }
+
+// Named lists what was made for the sessions of a repository that have or had a name,
+// each with the id of its own.
+func (e *Engine) Named(ctx context.Context, repo, slug string) (Resources, error) {
+	return e.labelled(ctx, LabelRepo+"="+repo, LabelSlug+"="+slug)
+}

@@ -2,6 +2,7 @@ package rebuild
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,11 @@ import (
 func (r *rebuilder) ports(ctx context.Context) map[string]int {
 	ports := map[string]int{}
 	take := func(name, variable string) {
-		if port, err := strconv.Atoi(r.vars[variable]); err == nil && ports[name] == 0 && port > 0 && port < 1<<16 {
+		if port, err := strconv.Atoi(r.vars[variable]); err == nil && ports[name] == 0 && port != 0 {
+			if port < 1024 || port >= 1<<16 {
+				r.doubt(fmt.Sprintf("%s of session %s is %d, which is no port of a session: it gets another", variable, r.Slug, port), "")
+				return
+			}
 			ports[name] = port
 		}
 	}

@@ -38,10 +38,13 @@ type Evidence struct {
 	file       bool
 	marked     map[string][]proc.ID // by step
 	containers []housedIn
+	// ran is the slot of what runs of it; 0 if that is not known.
+	ran int
 }
 
 // housedIn is a container of a session: its labels, and what it publishes.
 type housedIn struct {
+	name   string
 	labels map[string]string
 	ports  []docker.Binding
 }
@@ -59,6 +62,9 @@ type Traces struct {
 	// Ours reports whether who has that environment uses this state folder.
 	Ours func(getenv func(string) string) bool
 	Home steps.Home
+	// Unclaimed lists the private folders of sessions other than these; nil if nobody
+	// asks for them.
+	Unclaimed func([]session.Key) ([]string, error)
 }
 
 // Gathered is what there is.
@@ -77,6 +83,9 @@ type Doubt struct {
 	What string
 	// Fix is a command that helps; empty if none does.
 	Fix string
+	// Lost: it has, or may have, something that runs, and the state that is to be knows
+	// nothing of it.
+	Lost bool
 }
 
 // gatherer collects.
@@ -174,7 +183,8 @@ func (g *gatherer) processes(ctx context.Context) error {
 		}
 		repo, err := git.Open(ctx, getenv("ECLUSE_ROOT"))
 		if err != nil {
-			continue // it is gone, and nobody can say which it was
+			g.unopened(getenv, pids)
+			continue
 		}
 		key := session.Key{Repo: repo.CommonDir, Slug: getenv("ECLUSE_SLUG")}
 		if !g.Ours(getenv) {
@@ -197,6 +207,27 @@ func (g *gatherer) processes(ctx context.Context) error {
 		e.Found = append(e.Found, "process "+proc.Describe(pids[i]))
 	}
 	return nil
+}
+
+// unopened tells of processes of a session whose repository is moved, or not mounted.
+func (g *gatherer) unopened(getenv func(string) string, pids []proc.ID) {
+	if !g.Ours(getenv) {
+		return
+	}
+	g.Doubts = append(g.Doubts, Doubt{
+		Key: session.Key{Repo: getenv("ECLUSE_ROOT"), Slug: getenv("ECLUSE_SLUG")}, Fix: kill(pids), Lost: true,
+		What: fmt.Sprintf("%s is of session %s of %s, which is no repository that can be opened: nothing is made of it; put it back before the state is made anew, or end what runs",
+			proc.Describe(pids[0]), getenv("ECLUSE_SLUG"), getenv("ECLUSE_ROOT")),
+	})
+}
+
+// kill is the command that ends processes.
+func kill(pids []proc.ID) string {
+	text := "kill"
+	for _, id := range pids {
+		text += " " + strconv.Itoa(id.PID)
+	}
+	return text
 }
 
 // identify notes the id that something of a session carries. Two ids are two sessions
@@ -244,7 +275,6 @@ func (g *gatherer) worktrees(ctx context.Context, repo git.Repo) error {
 		vars, known, err := readEnvFile(w.Path)
 		if err != nil {
 			g.Blind = append(g.Blind, err)
-			continue
 		}
 		if !known {
 			g.bare(repo, w)
@@ -275,6 +305,11 @@ func (g *gatherer) withFile(repo git.Repo, w git.Worktree, vars map[string]strin
 	e.Slot = 0
 	e.tell(repo.Root, func(name string) string { return vars[name] })
 	e.vars = vars
+	if git.CheckBranch(e.Branch) != nil {
+		g.doubt(*e, fmt.Sprintf("its %s says branch %q, which can be none; what is checked out is taken", settings.EnvFile, e.Branch), "")
+		e.Branch = w.Branch
+	}
+	e.ran = slot
 	if slot != 0 && e.Slot != slot {
 		g.doubt(*e, fmt.Sprintf("its %s says slot %d, and what runs of it says %d; that of the file is taken", settings.EnvFile, e.Slot, slot), "")
 	}
@@ -317,32 +352,4 @@ func readEnvFile(worktree string) (map[string]string, bool, error) {
 // doubt notes what nothing is made of.
 func (g *gatherer) doubt(e Evidence, what, fix string) {
 	g.Doubts = append(g.Doubts, Doubt{Key: e.Key, What: what, Fix: fix})
-}
-
-// contradictions leaves out the sessions of which two have one slot, or one worktree:
-// which of them has it is not to be guessed.
-func (g *gatherer) contradictions() {
-	out := map[session.Key]bool{}
-	for i, a := range g.Evidence {
-		for _, b := range g.Evidence[:i] {
-			what := ""
-			switch {
-			case a.Repo == b.Repo && a.Slot == b.Slot && a.Slot != 0:
-				what = fmt.Sprintf("%s and %s both say that they have slot %d", a.Slug, b.Slug, a.Slot)
-			case a.Worktree != "" && git.Same(a.Worktree, b.Worktree):
-				what = fmt.Sprintf("%s and %s both say that their worktree is %s", a.Slug, b.Slug, a.Worktree)
-			default:
-				continue
-			}
-			for _, e := range []Evidence{a, b} {
-				out[e.Key] = true
-				fix := ""
-				if e.Worktree != "" {
-					fix = "ecluse -C " + git.Quote(e.Worktree) + " up"
-				}
-				g.doubt(e, what, fix)
-			}
-		}
-	}
-	g.Evidence = slices.DeleteFunc(g.Evidence, func(e Evidence) bool { return out[e.Key] })
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +71,9 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 		if found {
 			renewed, same, err := e.Renewed(ctx, row, r.Home)
 			if err != nil {
-				return nil, nil, err
+				doubts = append(doubts, Doubt{Key: row.Key, What: fmt.Sprintf("session %s is as the copy has it: %v", row.Slug, err)})
+				Doubtful(&row, "it is of a copy of the state, and could not be compared with what is there")
+				renewed, same = row, true
 			}
 			if same {
 				delete(left, row.Key)
@@ -87,14 +90,42 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(left), byName) {
 		more, err := r.fromEvidence(ctx, left[key])
-		if err != nil {
-			return nil, nil, err
+		if err != nil { // one repository that is broken is no other's affair
+			more = []Doubt{{Key: key, What: err.Error() + "; nothing is made of it", Fix: left[key].end(), Lost: true}}
 		}
 		doubts = append(doubts, more...)
 	}
 	more, err := r.settle(ctx, append(r.rows, old...))
 	slices.SortFunc(r.rows, func(a, b Rebuilt) int { return byName(a.Key, b.Key) })
+	if doubts = append(doubts, more...); err != nil {
+		return nil, nil, err
+	}
+	more, err = r.lost(doubts)
 	return r.rows, append(doubts, more...), err
+}
+
+// lost are the private folders that neither a row nor a doubt accounts for: each is of a
+// session that was not found, because its repository cannot be looked into.
+func (r *Rebuilding) lost(told []Doubt) ([]Doubt, error) {
+	if r.Unclaimed == nil {
+		return nil, nil
+	}
+	var keys []session.Key
+	for _, row := range r.rows {
+		keys = append(keys, row.Key)
+	}
+	for _, d := range told {
+		keys = append(keys, d.Key)
+	}
+	folders, err := r.Unclaimed(keys)
+	var doubts []Doubt
+	for _, folder := range folders {
+		name := filepath.Base(folder)
+		slug := name[:max(0, strings.LastIndex(name, "-"))]
+		doubts = append(doubts, Doubt{Key: session.Key{Slug: slug}, Lost: true, What: fmt.Sprintf(
+			"%s is of a session %s, and nothing else was found of it: is its repository moved, or not mounted? Put it back and run this in it before the state is made anew; after that, nothing of it is known", folder, slug)})
+	}
+	return doubts, err
 }
 
 // byName is the order in which sessions are listed.
@@ -110,7 +141,7 @@ func (r *Rebuilding) fromEvidence(ctx context.Context, e Evidence) ([]Doubt, err
 	}
 	s, doubts, err := e.Session(ctx, cfg, r.Home, r.Now)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("rebuild session %s of %s: %w", e.Slug, e.Root, err)
 	}
 	from := FromEvidence
 	if e.Former {
@@ -129,7 +160,11 @@ func (r *Rebuilding) settle(ctx context.Context, rows []Rebuilt) (doubts []Doubt
 	at := func(s session.Session) session.Key { return session.Key{Repo: s.Repo, Slug: fmt.Sprint(s.Slot)} }
 	var open []Rebuilt
 	for _, row := range rows {
-		if what := row.claims(slots[at(row.Session)], ports); what != "" {
+		what := row.claims(slots[at(row.Session)], ports)
+		if what != "" && row.Found != nil {
+			doubts = append(doubts, Doubt{Key: row.Key, What: what + "; it gets another"})
+			row.yield(slots[at(row.Session)], ports)
+		} else if what != "" {
 			doubts = append(doubts, Doubt{Key: row.Key, What: what, Fix: "ecluse -C " + git.Quote(row.Worktree) + " up"})
 			continue
 		}
@@ -168,6 +203,16 @@ func (r Rebuilt) claims(by string, ports map[int]string) string {
 		}
 	}
 	return ""
+}
+
+// yield takes from a row what is another session's.
+func (r *Rebuilt) yield(by string, ports map[int]string) {
+	if by != "" {
+		r.Slot = 0
+	}
+	r.Ports = maps.Clone(r.Ports)
+	maps.DeleteFunc(r.Ports, func(_ string, port int) bool { return ports[port] != "" })
+	Doubtful(&r.Session, "what it had of slot and ports is another session's")
 }
 
 // place adds a row whose slot nothing tells, in one that is free.

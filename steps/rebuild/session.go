@@ -42,8 +42,8 @@ type rebuilder struct {
 	// databases are those that are the session's own, by their keys.
 	databases map[string]string
 	// mark is what its worktree's mark says; empty if there is none.
-	mark steps.WorktreeMark
-	doubts    []Doubt
+	mark   steps.WorktreeMark
+	doubts []Doubt
 }
 
 // Session makes the record of a session from evidence: failed, with a plan of the
@@ -57,6 +57,12 @@ func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.H
 	}
 	if e.Mode != "" && e.Mode != cfg.Mode {
 		return session.Session{}, nil, fmt.Errorf("session %s was made in mode %s, and .ecluse.toml of %s says %s now; put that back, at least for the time being", e.Slug, e.Mode, e.Root, cfg.Mode)
+	}
+	wild := 0
+	if e.Slot < 0 || e.Slot > cfg.MaxSlots {
+		if e.Slot, wild = e.ran, e.Slot; e.Slot < 0 || e.Slot > cfg.MaxSlots {
+			e.Slot = 0
+		}
 	}
 	plan, err := steps.Plan(cfg)
 	if err != nil {
@@ -76,14 +82,17 @@ func (e Evidence) Session(ctx context.Context, cfg settings.Config, home steps.H
 			Message: "it was put together from what was found of it (" + strings.Join(e.Found, ", ") + "), and nothing tells how far it had come",
 		},
 	}}
+	if wild != 0 {
+		r.doubt(fmt.Sprintf("session %s says that it has slot %d, and there are 1 to %d: it gets one of these", e.Slug, wild, cfg.MaxSlots), "")
+	}
 	if err := r.look(ctx); err != nil {
 		return session.Session{}, nil, err
 	}
 	r.s.Ports = r.ports(ctx)
+	r.unaccounted()
 	r.own()
-	r.ID = cmp.Or(r.ID, r.mark.Session)
-	if r.ID == "" { // nothing runs; a database that is not known to be its own would be left
-		r.ID = r.idInDatabases(ctx)
+	if r.ID = cmp.Or(r.ID, r.mark.Session); r.ID == "" && !r.Former { // nothing runs; what is only known by the id would be left
+		r.ID = cmp.Or(r.idInDocker(ctx), r.idInDatabases(ctx))
 	}
 	r.s.ID = cmp.Or(r.ID, rand.Text())
 	r.s.Progress = saga.NewProgress(plan)
@@ -97,11 +106,6 @@ func (r *rebuilder) own() {
 	for _, d := range r.cfg.Databases {
 		r.databases[d.Name] = r.databaseOf(d)
 	}
-}
-
-// doubt notes something of the session that nothing is made of.
-func (r *rebuilder) doubt(what, fix string) {
-	r.doubts = append(r.doubts, Doubt{Key: r.Key, What: what, Fix: fix})
 }
 
 // look looks at what the facts are about.
