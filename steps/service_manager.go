@@ -105,9 +105,18 @@ func (t inTmux) endOf(ctx context.Context, server, id proc.ID) <-chan error {
 	return ended
 }
 
-func (t inTmux) whole(_ context.Context, fact ServiceFact) error {
-	if !fact.Adopted && !fact.Server.Alive() {
+// whole fails also for a service that runs, in a tmux that nobody can reach any more: the
+// step tmux ends that, with all that is in it, and makes one anew in the same run.
+func (t inTmux) whole(ctx context.Context, fact ServiceFact) error {
+	if fact.Adopted {
+		return nil
+	}
+	server, err := t.server.Process(ctx)
+	switch {
+	case !fact.Server.Alive(), err == nil && server != fact.Server:
 		return errors.New("the tmux that it was started in is gone")
+	case tmux.ErrNone(err):
+		return fmt.Errorf("the tmux that it runs in cannot be reached: %w", err)
 	}
 	return nil
 }

@@ -5,8 +5,9 @@ tmux binary.
 # One server, one session
 
 A [Server] has one session, and its socket is a file in a private folder: nobody
-else's tmux, and no configuration of one, is ever touched. Every target is exact
-("=name"): tmux takes the beginning of a name for a name otherwise. No call but
+else's tmux, and no configuration of one, is ever touched. Every target is exact:
+the session's number, which stays when the user renames it, and "=name" of a window, for
+tmux takes the beginning of a name for a name otherwise. No call but
 [Server.Start] can start a server (-N). When its last window is gone the server ends
 by itself.
 

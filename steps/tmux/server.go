@@ -44,9 +44,14 @@ const (
 	history = "10000"
 )
 
+// firstSession is the number of the session that a server was started with. No other one
+// of that server ever has it.
+const firstSession = "$0"
+
 // Server is a tmux server, running or not.
 type Server struct {
-	// Dir is its private folder, Session the name of its session.
+	// Dir is its private folder, Session the name that its session is given. The user
+	// may give it another one: it is known by its number.
 	Dir, Session string
 }
 
@@ -126,13 +131,13 @@ func (s Server) Start(ctx context.Context, dir string, env []string) error {
 // Process is the server's process. The error is one of [ErrNone] if it does not run, or
 // has no such session.
 func (s Server) Process(ctx context.Context) (proc.ID, error) {
-	out, err := s.ask(ctx, "display-message", "-p", "-t", s.target(""), "#{session_name} #{pid}")
+	out, err := s.ask(ctx, "display-message", "-p", "-t", s.target(""), "#{session_id} #{pid}")
 	if err != nil {
 		return proc.ID{}, fmt.Errorf("look for tmux: %w", err)
 	}
-	name, text, _ := strings.Cut(strings.TrimSpace(out), " ")
+	number, text, _ := strings.Cut(strings.TrimSpace(out), " ")
 	pid, err := strconv.Atoi(text)
-	if err != nil || name != s.Session {
+	if err != nil || number != firstSession {
 		return proc.ID{}, fmt.Errorf("look for tmux session %s: %w", s.Session, errNone)
 	}
 	return proc.Of(pid)
@@ -154,16 +159,16 @@ func (s Server) Remove() error {
 
 // Attach is the command that shows the session in a terminal.
 func (s Server) Attach() []string {
-	return []string{"tmux", "-N", "-S", s.Socket(), "attach-session", "-t", "=" + s.Session}
+	return []string{"tmux", "-N", "-S", s.Socket(), "attach-session", "-t", firstSession}
 }
 
 // target names a window of the session, or the session, and nothing else that begins
 // like it.
 func (s Server) target(window string) string {
 	if window == "" {
-		return "=" + s.Session + ":"
+		return firstSession + ":"
 	}
-	return "=" + s.Session + ":=" + window
+	return firstSession + ":=" + window
 }
 
 // ask runs a command of the server, which must run.
