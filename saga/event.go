@@ -28,6 +28,8 @@ type Notice struct {
 	// quiet.
 	Warning bool   `json:"warning,omitempty"`
 	Err     string `json:"error,omitempty"`
+	// Cancelled: the attempt did not fail by itself, the run had ended it.
+	Cancelled bool `json:"cancelled,omitempty"`
 }
 
 // Sink takes notices. It must not block for long, and is called from one

@@ -38,8 +38,9 @@ type Runner struct {
 	attempts sync.WaitGroup
 	sinkMu   sync.Mutex
 	// Of the loop alone: how to cancel an attempt, and the last look.
-	cancels map[string]context.CancelCauseFunc
-	looking context.CancelFunc
+	cancels   map[string]context.CancelCauseFunc
+	cancelled map[string]bool // steps whose attempt was ended
+	looking   context.CancelFunc
 }
 
 // leavePatience is how long a run that was told to leave at once waits for its
@@ -84,7 +85,7 @@ var errCancelled = errors.New("cancelled")
 // process lives.
 func (r *Runner) Run(soft, hard context.Context, d Decision) (Decision, error) {
 	r.reports, r.ended = make(chan report), make(chan struct{})
-	r.cancels = map[string]context.CancelCauseFunc{}
+	r.cancels, r.cancelled = map[string]context.CancelCauseFunc{}, map[string]bool{}
 	ctx, cancel := context.WithCancelCause(context.WithValue(hard, abandonedKey{}, hard.Done()))
 	var unended error
 	d, err := func() (Decision, error) {
@@ -221,6 +222,7 @@ func (r *Runner) execute(ctx context.Context, d Decision) {
 		case ActCancel:
 			if cancel := r.cancels[action.Step]; cancel != nil {
 				cancel(errCancelled)
+				r.cancelled[action.Step] = true
 			}
 		case ActVerify:
 			own, cancel := context.WithCancel(ctx)
@@ -233,6 +235,7 @@ func (r *Runner) execute(ctx context.Context, d Decision) {
 			i := r.Plan.Index(action.Step)
 			own, cancel := context.WithCancelCause(ctx)
 			r.cancels[action.Step] = cancel
+			delete(r.cancelled, action.Step)
 			state := d.Progress.Steps[i]
 			reverting := action.Kind == ActCompensate && d.Progress.Scope != ""
 			r.start(func() []Event {
@@ -255,7 +258,10 @@ func (r *Runner) start(fn func() []Event) {
 // notify tells the sink of the transitions of a decision.
 func (r *Runner) notify(d Decision) {
 	for _, e := range d.Entries {
-		n := Notice{Step: e.Step, Title: e.Title, Phase: e.Phase, Attempt: e.Attempt, Err: e.Err}
+		n := Notice{
+			Step: e.Step, Title: e.Title, Phase: e.Phase, Attempt: e.Attempt, Err: e.Err,
+			Cancelled: e.Phase == Failed && r.cancelled[e.Step],
+		}
 		if i := r.Plan.Index(e.Step); i >= 0 && !e.Phase.Running() {
 			n.Elapsed = d.Progress.Steps[i].EndedAt.Sub(d.Progress.Steps[i].StartedAt)
 		}

@@ -50,6 +50,9 @@ func (l lines) transition(n saga.Notice) string {
 	case saga.Done:
 		return l.mark(n, Green, markDone, join(label, took))
 	case saga.Failed:
+		if n.Cancelled { // what failed is another one
+			return l.mark(n, Dim, markCancelled, join(label, "cancelled", took))
+		}
 		return l.mark(n, Red, markFailed, join(label, l.failure(n)))
 	case saga.Compensating:
 		return l.mark(n, Yellow, markBack, join(label, unless(n.Title, "compensating"), attempt(n)))

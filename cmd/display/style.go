@@ -18,13 +18,14 @@ const (
 
 // The marks.
 const (
-	markStart   = "»"
-	markDone    = "✓"
-	markFailed  = "✗"
-	markBack    = "↩"
-	markMessage = "→"
-	markMore    = "│"
-	ellipsis    = "…"
+	markStart     = "»"
+	markDone      = "✓"
+	markFailed    = "✗"
+	markCancelled = "–"
+	markBack      = "↩"
+	markMessage   = "→"
+	markMore      = "│"
+	ellipsis      = "…"
 )
 
 // spinner is what turns in front of a live line.
