@@ -322,7 +322,7 @@ func TestAServiceWasKilled(t *testing.T) {
 	before := ts.process(t)
 	ok(t, before.Signal(syscall.SIGKILL))
 	ok(t, before.AwaitEnd(t.Context()))
-	if fact, known := ServiceOf(session.Session{Plan: ts.s.Plan, Progress: ts.progress()}, 0); !known || fact.Alive() {
+	if fact, known := ServiceOf(session.Session{Plan: ts.s.Plan, Progress: ts.progress()}, ts.s.Plan.Index("service:api")); !known || fact.Alive() {
 		t.Error("nobody says that it is dead")
 	}
 	mustSay(t, ts.verify(t), "not running")

@@ -192,7 +192,7 @@ func TestAServiceThatWasRespawnedIsAdopted(t *testing.T) {
 	ok(t, exec.Command("tmux", "-S", attach[3], "respawn-pane", "-k", "-t", "="+ts.server().Session+":=api").Run())
 	eventuallyListens(t, ts.s.Ports["api"], before.ID)
 	mustSay(t, ts.verify(t), "not running")
-	if fact, known := ServiceOf(session.Session{Plan: ts.s.Plan, Progress: ts.progress()}, 0); !known || fact.Alive() {
+	if fact, known := ServiceOf(session.Session{Plan: ts.s.Plan, Progress: ts.progress()}, ts.s.Plan.Index("service:api")); !known || fact.Alive() {
 		t.Error("nobody says that it is dead")
 	}
 	ts.build(t)
