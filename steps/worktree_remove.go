@@ -251,6 +251,17 @@ func (w worktree) saveWork(ctx context.Context, repo git.Repo, unfinished bool, 
 	if err != nil || !dirty {
 		return nil, err
 	}
+	var fact WorktreeFact
+	if _, err := a.Load("worktree", &fact); err != nil {
+		return nil, err
+	}
+	unborn, same, err := repo.Unborn(ctx, s.Worktree, fact.Resolution.Base)
+	if err != nil || same {
+		return nil, err
+	}
+	if unborn {
+		a.Warn("branch %s has no commit any more, so all that is checked out in %s counts as not committed", s.Branch, s.Worktree)
+	}
 	trash, err := repo.SaveTrash(ctx, s.Worktree, s.Slug, time.Now())
 	if err != nil {
 		return nil, err

@@ -116,6 +116,7 @@ func (a *app) down(o downOptions, args []string) error {
 		return err
 	}
 	o.Abandon = stepsNamed(seen, o.Abandon)
+	was, _ := steps.Branch(context.Background(), seen)
 	given, held := abandoning(seen, o.Abandon), dataOf(context.Background(), seen, o.Options)
 	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
 	if as[*session.BusyError](err) {
@@ -134,12 +135,16 @@ func (a *app) down(o downOptions, args []string) error {
 		s = seen
 		s.State = fsm.Absent
 	}
-	return a.showDown(seen, s, held.gone(s), given)
+	return a.showDown(seen, s, was, held.gone(s), given)
 }
 
-// showDown prints what became of a session that was as it was seen.
-func (a *app) showDown(seen, s session.Session, lost []string, given []abandoned) error {
+// showDown prints what became of a session that was as it was seen; its branch was there
+// then, or was not.
+func (a *app) showDown(seen, s session.Session, was bool, lost []string, given []abandoned) error {
 	branch, deleted := branchFate(seen) // what is down knows nothing any more
+	if deleted && !was {
+		branch, deleted = "", false // somebody else had deleted it
+	}
 	if a.json {
 		if text := dataGone(lost); text != "" {
 			a.warn("%s is stopped; %s", s.Slug, text)

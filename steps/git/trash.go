@@ -90,6 +90,32 @@ func (v *view) dirtyMemory(ctx context.Context) (bool, error) {
 	return v.unreachable(ctx, head)
 }
 
+// Unborn reports whether what a worktree has checked out is a branch that has no commit
+// (any more), and whether its files are those of base, on which a ref still is. Git
+// calls all of them new then.
+func (r Repo) Unborn(ctx context.Context, path, base string) (unborn, same bool, err error) {
+	v, err := r.open(place(path))
+	if err != nil {
+		return false, false, err
+	}
+	defer v.close()
+	if v.gone || !v.connected || base == "" {
+		return false, false, nil
+	}
+	if head, err := v.head(ctx); err != nil || head != "" {
+		return false, false, err
+	}
+	if lost, err := v.unreachable(ctx, base); err != nil || lost {
+		return true, false, err
+	}
+	want, err := v.treeOf(ctx, base)
+	if err != nil {
+		return true, false, err
+	}
+	have, err := v.tree(ctx)
+	return true, have == want, err
+}
+
 // SaveTrash makes a commit of what [Repo.Dirty] calls work, below [TrashRefs], and
 // says how to bring it back. Neither the worktree nor its index changes. What is
 // staged and what is not is not told apart; of a file in conflict, what is in the
