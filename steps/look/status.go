@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"ecluse/saga"
 	"ecluse/saga/session"
@@ -128,6 +129,12 @@ func (o observer) native(spec settings.Service) Service {
 // adoptable says of a service that is gone that the user has put another one in its
 // place, which the next up adopts.
 func (o observer) adoptable(v *Service, fact steps.ServiceFact) {
+	for step, ids := range o.marked {
+		theirs := func(id proc.ID) bool { return slices.Contains(ids, id) }
+		if step != v.Step && strings.HasPrefix(step, steps.ServiceStep("")) && slices.ContainsFunc(o.snap.Listeners(v.Port), theirs) {
+			return // it is another service's, which has missed its own port
+		}
+	}
 	own, found, err := steps.Occupant(o.s, v.Port, fact.ID)
 	if err != nil || !found {
 		return
