@@ -105,16 +105,20 @@ func (a *app) status(ctx context.Context, args []string, wait time.Duration) err
 			fmt.Fprintf(a.Stderr, "waiting: %s\n", text)
 			told = text
 		}
-		pause := statusInterval
-		if len(l.drift) > 0 {
-			pause = driftInterval // to look at every step takes more
-		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(l.pause()):
 		case <-ctx.Done():
 			return a.cutShort(ctx, args, before)
 		}
 	}
+}
+
+// pause is how long to wait before the next look: to look at every step takes more.
+func (l seen) pause() time.Duration {
+	if len(l.drift) > 0 {
+		return driftInterval
+	}
+	return statusInterval
 }
 
 // cutShort shows what was seen last when a signal ends the waiting; where that is

@@ -69,15 +69,9 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 			continue
 		}
 		if found {
-			renewed, same, err := e.Renewed(ctx, row, r.Home)
-			if err != nil {
-				doubts = append(doubts, Doubt{Key: row.Key, What: fmt.Sprintf("session %s is as the copy has it: %v", row.Slug, err)})
-				Doubtful(&row, "it is of a copy of the state, and could not be compared with what is there")
-				renewed, same = row, true
-			}
-			if same {
+			same, more := r.renew(ctx, row, e)
+			if doubts = append(doubts, more...); same {
 				delete(left, row.Key)
-				r.rows = append(r.rows, Rebuilt{renewed, FromCopy, e.Found})
 			}
 			continue
 		}
@@ -102,6 +96,21 @@ func (r *Rebuilding) Rows(ctx context.Context, g Gathered) ([]Rebuilt, []Doubt, 
 	}
 	more, err = r.lost(doubts)
 	return r.rows, append(doubts, more...), err
+}
+
+// renew makes a row of one of a copy, with what was found of its session; false if that
+// is of another session of the name.
+func (r *Rebuilding) renew(ctx context.Context, row session.Session, e Evidence) (same bool, doubts []Doubt) {
+	renewed, same, err := e.Renewed(ctx, row, r.Home)
+	if err != nil {
+		doubts = append(doubts, Doubt{Key: row.Key, What: fmt.Sprintf("session %s is as the copy has it: %v", row.Slug, err)})
+		Doubtful(&row, "it is of a copy of the state, and could not be compared with what is there")
+		renewed, same = row, true
+	}
+	if same {
+		r.rows = append(r.rows, Rebuilt{renewed, FromCopy, e.Found})
+	}
+	return same, doubts
 }
 
 // lost are the private folders that neither a row nor a doubt accounts for: each is of a
