@@ -41,7 +41,7 @@ vet: ## look for mistakes that the compiler lets pass
 # knows nothing of.
 .PHONY: test
 test: vet ## run all tests, crashes and a real Docker engine included
-	go test -count=1 -timeout 40m ./...
+	go test -count=1 -parallel 4 -timeout 40m ./...
 
 .PHONY: race
 race: ## run all tests with the race detector (needs a C compiler)

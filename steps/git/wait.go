@@ -178,6 +178,14 @@ func entryIn(text string) string {
 		if !found {
 			continue
 		}
+		// The path may have a line break in it.
+		if i := strings.Index(path, ".git/worktrees/"); i >= 0 {
+			name := path[i+len(".git/worktrees/"):]
+			return name[:strings.IndexAny(name+"/", "/':\n")]
+		}
+		if strings.Contains(path, ".git/worktrees'") {
+			return "worktrees"
+		}
 		path, _, _ = strings.Cut(path, "\n")
 		if i := strings.LastIndex(path, "/worktrees/"); i >= 0 {
 			name := path[i+len("/worktrees/"):]
