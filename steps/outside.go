@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -88,10 +87,7 @@ func sets(cfg settings.Config, name string) bool {
 
 // beginning is the beginning of a plain file, empty if there is none.
 func beginning(path string) string {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return "" // a pipe would have it wait
-	}
-	file, err := os.Open(path)
+	file, err := openFile(path)
 	if err != nil {
 		return ""
 	}

@@ -23,12 +23,13 @@ Exit status 0: all is well. 1: something is not; each comes with the command tha
 helps, where a command does.
 
 --rebuild makes the state file anew when it is damaged or gone. To one that is sound it
-does nothing but what is below. It begins as the last good copy, if there is one, and is completed
-by what is found: environment files in worktrees, and containers and processes with
-the marks of sessions. What was found and is in no copy is failed at first: ecluse up
+does nothing but what is below. It begins as the last good copy, if there is one, and
+is completed by what is found: environment files in worktrees, and containers and
+processes with the marks of sessions. What was found and is in no copy is failed at first: ecluse up
 looks at all of it and makes it whole, at its slot and its ports, and ecluse down
-takes it away. What contradicts itself is told, and nothing is made of it. The
-damaged file is kept. It asks before; without a terminal it takes --yes.
+takes it away. What contradicts itself, or was not found, is told, and nothing is
+guessed: exit status 1, as long as something may be lost. The damaged file is kept. It
+asks before; without a terminal it takes --yes.
 
 A repository has no sessions of ecluse yet, and some of the original tool: then
 --rebuild takes them over, also into a sound state with those of other repositories,
