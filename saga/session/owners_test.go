@@ -99,7 +99,7 @@ func TestStatusOfAnOldRecord(t *testing.T) {
 		t.Errorf("%+v, %v", st, err)
 	}
 	p.down()
-	if st, err := p.Status(old); err != nil || st.State != fsm.Absent || st.Interrupted {
+	if st, err := p.Status(old); !errors.Is(err, ErrNotFound) || st.Interrupted {
 		t.Errorf("%+v, %v", st, err)
 	}
 }

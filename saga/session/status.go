@@ -22,6 +22,8 @@ type Status struct {
 // A record that is pending while its lock is free proves an interrupted run only
 // if it was still the same after the lock was found free: an owner holds the
 // lock from before its first transition until after its last.
+//
+// The error wraps [ErrNotFound] for a session that has gone since s was read.
 func (m *Manager) Status(s Session) (Status, error) {
 	for {
 		owner, err := m.Locker.Holder(s.Key)
@@ -34,7 +36,7 @@ func (m *Manager) Status(s Session) (Status, error) {
 		if owner != nil {
 			return Status{Session: s, Owner: owner}, nil
 		}
-		again, err := m.get(s.Key)
+		again, err := m.Store.Get(s.Key)
 		if err != nil {
 			return Status{Session: s}, err
 		}

@@ -103,6 +103,10 @@ func flat(all object) []string {
 			}
 			parts = len(value)
 		case []any:
+			if strings.HasSuffix(path, ".build.ssh") {
+				// Compose keeps them in a map, and writes them in any order.
+				value = slices.SortedFunc(slices.Values(value), func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			}
 			for i, entry := range value {
 				walk(fmt.Sprintf("%s[%d]", path, i), entry)
 			}
