@@ -19,11 +19,11 @@ import (
 	"ecluse/saga/session"
 )
 
-// forwarder is an engine for the sessions of one test: the real one, behind a port
-// that can be closed.
+// forwarder is an engine for the sessions of one test: the real one, behind a socket
+// that can be closed. A port that was closed might be another one's when it is opened.
 type forwarder struct {
 	t      testing.TB
-	addr   string
+	socket string
 	proxy  *httputil.ReverseProxy
 	server *http.Server
 	// answer may take a request over. It is called before the engine is asked,
@@ -38,7 +38,12 @@ type forwarder struct {
 func newForwarder(t testing.TB) *forwarder {
 	t.Helper()
 	network, address := engineAddress(t)
-	f := &forwarder{t: t, addr: "127.0.0.1:0"}
+	dir, err := os.MkdirTemp("", "engine") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	f := &forwarder{t: t, socket: filepath.Join(dir, "docker.sock")}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
@@ -74,10 +79,10 @@ func engineAddress(t testing.TB) (network, address string) {
 	return scheme, address
 }
 
-// open lets the engine answer, at the same port each time.
+// open lets the engine answer, at the same place each time.
 func (f *forwarder) open() {
 	f.t.Helper()
-	listener, err := net.Listen("tcp", f.addr)
+	listener, err := net.Listen("unix", f.socket)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -87,7 +92,7 @@ func (f *forwarder) open() {
 		}
 	})}
 	f.mu.Lock()
-	f.addr, f.server = listener.Addr().String(), server
+	f.server = server
 	f.mu.Unlock()
 	go func() { _ = server.Serve(listener) }()
 }
@@ -100,7 +105,7 @@ func (f *forwarder) close() {
 }
 
 // env points docker at the forwarder.
-func (f *forwarder) env() []string { return []string{"DOCKER_HOST=tcp://" + f.addr} }
+func (f *forwarder) env() []string { return []string{"DOCKER_HOST=unix://" + f.socket} }
 
 // twoServices is a compose file with a little of everything.
 const twoServices = `
