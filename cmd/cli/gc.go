@@ -38,7 +38,7 @@ func newGC(a *app) *cobra.Command {
 containers, networks, volumes, images, databases and templates on the servers of
 [[databases]], files of the state, folders where worktrees were, and saved work that is
 old. Every Docker engine is asked where sessions had containers; what could not be asked
-is named. Nothing is removed without --yes.
+is named, for 30 days after the last session there. Nothing is removed without --yes.
 
 Left alone is whatever belongs to a session that there is, whoever works on it; what
 another ECLUSE_STATE_DIR knows; and what holds work that is not committed. Volumes and

@@ -22,8 +22,10 @@ import (
 type ground struct {
 	look.Search
 	repos []git.Repo
-	// blind names what could not be looked at, and why.
+	// blind names what could not be looked at, and why; lost are docker contexts of
+	// earlier sessions that there are no more, which is not a fault.
 	blind []error
+	lost  []*look.PlaceError
 }
 
 // ground is the repository, or the whole machine. It writes nothing.
@@ -61,14 +63,20 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 		g.open(ctx, a.dir, g.Repo) // there was no session in it yet
 	}
 	for _, s := range g.Sessions {
-		g.at(steps.PlaceOf(s))
+		place, known := steps.PlaceOf(s)
+		g.at(place, known, time.Time{})
 	}
 	entries, err := st.History(store.Filter{Repo: g.Repo})
 	if err != nil && entries == nil {
 		return nil, err
 	}
 	for _, entry := range entries {
-		g.at(steps.PlaceIn(entry))
+		place, known := steps.PlaceIn(entry)
+		when := entry.Time
+		if f, ended := g.Former[entry.ID]; ended && f.Ended.After(when) {
+			when = f.Ended
+		}
+		g.at(place, known, when)
 	}
 	slices.SortFunc(g.repos, func(a, b git.Repo) int { return cmp.Compare(a.Root, b.Root) })
 	return g, nil
@@ -89,10 +97,33 @@ func (g *ground) remember(runs []store.Run) (roots map[string]string) {
 	return roots
 }
 
-// at adds a place where a session had containers, once.
-func (g *ground) at(place docker.Place, known bool) {
-	if known && place != (docker.Place{}) && !slices.Contains(g.Places, place) {
-		g.Places = append(g.Places, place)
+// at adds a place where a session had containers, once, with when the last one was there:
+// zero for one that there is.
+func (g *ground) at(place docker.Place, known bool, when time.Time) {
+	if !known || place == (docker.Place{}) {
+		return
+	}
+	i := slices.IndexFunc(g.Places, func(s look.Spot) bool { return s.Place == place })
+	switch {
+	case i < 0:
+		g.Places = append(g.Places, look.Spot{Place: place, Left: when})
+	case !g.Places[i].Left.IsZero() && when.After(g.Places[i].Left):
+		g.Places[i].Left = when
+	}
+}
+
+// unseen takes note of something that could not be asked.
+func (g *ground) unseen(err error) {
+	var at *look.PlaceError
+	switch {
+	case errors.Is(err, docker.ErrMissing): // without Docker there is nothing in it
+	case !errors.As(err, &at) || at.Left.IsZero():
+		g.blind = append(g.blind, err)
+	case !at.Matters(g.Now): // it was told for long enough
+	case errors.Is(err, docker.ErrNoContext):
+		g.lost = append(g.lost, at)
+	default:
+		g.blind = append(g.blind, err)
 	}
 }
 
@@ -119,6 +150,12 @@ func (a *app) leftovers(ctx context.Context, o gcOptions) ([]*leftover, error) {
 			fmt.Fprintf(a.Stderr, "warning: not looked at: %v\n", err)
 		}
 	}
+	for _, at := range g.lost {
+		if !a.quiet {
+			fmt.Fprintf(a.Stderr, "note: docker has no context %s any more, where earlier sessions had containers, so nothing was looked for there; "+
+				"this is told until %s, or until the context is there again\n", at.Context, at.Until().Format(time.DateOnly))
+		}
+	}
 	return found, nil
 }
 
@@ -127,9 +164,7 @@ func (a *app) search(ctx context.Context, g *ground) []*leftover {
 	var found []*leftover
 	add := func(list []look.Residue, err error) {
 		for _, one := range apart(err) {
-			if !errors.Is(one, docker.ErrMissing) { // without Docker there is nothing in it
-				g.blind = append(g.blind, one)
-			}
+			g.unseen(one)
 		}
 		part := make([]*leftover, 0, len(list))
 		for _, r := range list {

@@ -43,7 +43,10 @@ func OpenAt(ctx context.Context, place Place) (*Engine, error) {
 		if errors.Is(err, ErrMissing) || context.Cause(ctx) != nil {
 			return nil, err
 		}
-		if !errors.Is(err, ErrUnreachable) {
+		switch {
+		case place.Context != "" && noContext(said(err)):
+			err = ErrNoContext
+		case !errors.Is(err, ErrUnreachable):
 			err = fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
 		}
 		if place != (Place{}) {
@@ -157,6 +160,13 @@ type Project struct {
 var unreachable = []string{
 	"Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running",
 	"permission denied while trying to connect", "failed to connect to the docker API",
+}
+
+// noContext reports whether these are the words in which docker says that there is no such
+// context, of whatever version.
+func noContext(text string) bool {
+	return strings.Contains(text, "context not found") || strings.Contains(text, "is not found on the file system") ||
+		strings.Contains(text, "context") && strings.Contains(text, "does not exist")
 }
 
 // meaning tells what is wrong with docker itself from what is wrong with what it

@@ -13,6 +13,9 @@ var (
 	// ErrUnreachable: the engine does not answer. Nothing is known about what
 	// it runs.
 	ErrUnreachable = errors.New("the docker engine does not answer")
+	// ErrNoContext: docker knows no context of that name, so that nothing leads to its
+	// engine. It counts as one that does not answer.
+	ErrNoContext = fmt.Errorf("%w: docker knows no context of that name", ErrUnreachable)
 )
 
 // What stands in the way of one session.

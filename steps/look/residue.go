@@ -11,7 +11,6 @@ import (
 
 	"ecluse/saga/session"
 	"ecluse/steps"
-	"ecluse/steps/docker"
 	"ecluse/steps/git"
 	"ecluse/steps/proc"
 	"ecluse/steps/settings"
@@ -77,7 +76,7 @@ type Search struct {
 	Former map[string]Former
 	// Places are where sessions had containers. The one of this environment is looked at
 	// in any case.
-	Places []docker.Place
+	Places []Spot
 	// Repo is the only one to look for; empty for all.
 	Repo string
 	// Age from which on what was kept on purpose may go.

@@ -39,3 +39,21 @@ func TestFormer(t *testing.T) {
 		t.Errorf("the last of the name ended at %s", last)
 	}
 }
+
+// A place that cannot be asked is told of while a session names it, and for a time after.
+func TestPlaceMatters(t *testing.T) {
+	now := time.Date(2026, 3, 2, 3, 4, 5, 0, time.UTC)
+	for name, test := range map[string]struct {
+		left time.Time
+		want bool
+	}{
+		"a session names it": {want: true},
+		"it was left now":    {left: now, want: true},
+		"a month ago":        {left: now.Add(-29 * 24 * time.Hour), want: true},
+		"long ago":           {left: now.Add(-31 * 24 * time.Hour)},
+	} {
+		if have := (&PlaceError{Spot: Spot{Left: test.left}}).Matters(now); have != test.want {
+			t.Errorf("%s: it matters: %t", name, have)
+		}
+	}
+}
