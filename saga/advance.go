@@ -27,7 +27,7 @@ func (m *machine) judge() {
 		if s.Phase != Failed || m.p.satisfied(m.plan, i) || m.p.retries(m.plan, i) {
 			continue
 		}
-		cause := &Cause{Step: m.plan.Steps[i].Name, Err: s.Err}
+		cause := &Cause{Step: m.plan.Steps[i].Name, Err: s.Err, Code: s.Code}
 		if m.p.HaltOnFailure {
 			m.p.Halted, m.p.Cause = true, cause
 			return

@@ -34,7 +34,7 @@ func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state St
 	if err == nil {
 		return Event{Kind: done, Step: spec.Name}
 	}
-	return Event{Kind: failed, Step: spec.Name, Err: err.Error(), Permanent: IsPermanent(err)}
+	return Event{Kind: failed, Step: spec.Name, Err: err.Error(), Code: CodeOf(err), Permanent: IsPermanent(err)}
 }
 
 // save makes a fact durable. It is refused when the run has ended: somebody has

@@ -49,6 +49,31 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+type codedError struct {
+	error
+	code string
+}
+
+func (e codedError) Unwrap() error { return e.error }
+
+// Coded gives err a code, by which programs know why a step failed without reading
+// the text: a short word that stays as it is, for the journal keeps it. What codes
+// there are is the business of those who write steps. Coded(code, nil) is nil.
+func Coded(code string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return codedError{err, code}
+}
+
+// CodeOf is the code that err, or what it wraps, was given by [Coded]; empty if none
+// was.
+func CodeOf(err error) string {
+	var c codedError
+	errors.As(err, &c)
+	return c.code
+}
+
 // panicError is what is left of a step that panicked.
 func panicError(v any) error {
 	return Permanent(fmt.Errorf("fault in ecluse: %v; please report it", v))

@@ -61,7 +61,8 @@ type Event struct {
 	// Key and Data are what StepSaved saved.
 	Key  string
 	Data json.RawMessage
-	// Err is the failure's text, Code the canceller's word for it.
+	// Err is the failure's text, Code the word of the step, or of the canceller,
+	// for it.
 	Err  string
 	Code string
 	// Permanent: not worth a retry.
@@ -214,10 +215,10 @@ func (m *machine) applyStep(e Event) error {
 		}
 		s.Facts[e.Key] = e.Data
 	case StepDone:
-		s.Err, s.Permanent, s.Resumed = "", false, false
+		s.Err, s.Code, s.Permanent, s.Resumed = "", "", false, false
 		m.set(i, Done, "")
 	case StepFailed, StepLost:
-		s.Permanent = e.Permanent || e.Kind == StepLost
+		s.Permanent, s.Code = e.Permanent || e.Kind == StepLost, e.Code
 		m.set(i, Failed, e.Err)
 	case StepCompensated:
 		// Reverting one run leaves what an earlier one may have left, and
@@ -225,10 +226,10 @@ func (m *machine) applyStep(e Event) error {
 		if m.p.Scope == "" || !s.Prior {
 			s.Prior, s.Facts = false, nil
 		}
-		s.Err, s.Permanent = "", false
+		s.Err, s.Code, s.Permanent = "", "", false
 		m.set(i, Compensated, "")
 	default:
-		s.Permanent, s.Resumed = e.Permanent, false
+		s.Permanent, s.Resumed, s.Code = e.Permanent, false, e.Code
 		m.set(i, CompensationFailed, e.Err)
 	}
 	return nil
@@ -290,7 +291,7 @@ func (m *machine) runForward(e Event) error {
 		}
 		half := s.Phase.Running() || s.Phase == Failed || s.Phase == CompensationFailed || s.Phase == PhaseAbandoned
 		s.Prior, s.Resumed = s.Prior || lost || half, lost || half
-		s.Phase, s.Attempt, s.Compensation, s.Permanent, s.Err = Planned, 0, 0, false, ""
+		s.Phase, s.Attempt, s.Compensation, s.Permanent, s.Err, s.Code = Planned, 0, 0, false, "", ""
 	}
 	return nil
 }
@@ -359,7 +360,7 @@ func (m *machine) resume(missing []string) {
 func (m *machine) park(err string) {
 	for i := range m.p.Steps {
 		if s := &m.p.Steps[i]; s.Phase == Compensating {
-			s.Permanent, s.Resumed = true, true
+			s.Permanent, s.Resumed, s.Code = true, true, ""
 			m.set(i, CompensationFailed, err)
 		}
 	}

@@ -74,8 +74,10 @@ type StepState struct {
 	Permanent bool `json:"permanent,omitempty"`
 	// Facts are what the step saved, by key.
 	Facts map[string]json.RawMessage `json:"facts,omitempty"`
-	// Err is the last failure of Do or Compensate.
+	// Err is the last failure of Do or Compensate, Code the word for it, if the
+	// step has one; see [Coded].
 	Err       string    `json:"error,omitempty"`
+	Code      string    `json:"code,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 }
@@ -86,7 +88,8 @@ type Cause struct {
 	Step string `json:"step,omitempty"`
 	// Err in full, as the step or whoever cancelled reported it.
 	Err string `json:"error"`
-	// Code is the canceller's own word for it, handed through: "interrupted".
+	// Code is the own word for it of the step, see [Coded], or of the canceller
+	// ("interrupted"), handed through.
 	Code string `json:"code,omitempty"`
 }
 

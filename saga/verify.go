@@ -14,7 +14,8 @@ func (r *Runner) verify(ctx context.Context, p Progress) []Event {
 	var events []Event
 	for _, spec := range r.Plan.Steps {
 		if err := lost[spec.Name]; err != nil {
-			events = append(events, Event{Kind: StepLost, Step: spec.Name, Err: "it was done, but is not whole any more: " + err.Error()})
+			text := "it was done, but is not whole any more: " + err.Error()
+			events = append(events, Event{Kind: StepLost, Step: spec.Name, Err: text, Code: CodeOf(err)})
 		}
 	}
 	return events

@@ -174,6 +174,9 @@ type Failure struct {
 	Message string `json:"message"`
 	// Step that failed, if it was one.
 	Step string `json:"step,omitempty"`
+	// Cause is the code of a step's error that is behind it, see [saga.Coded]: the
+	// step's word for why, as Message is its text. Most errors have none.
+	Cause string `json:"cause,omitempty"`
 }
 
 // Title is what people call the step that failed, in the direction in which it did.

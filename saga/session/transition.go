@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -319,8 +320,8 @@ func failureOf(p saga.Progress) *Failure {
 		return nil
 	}
 	f := &Failure{Code: p.Cause.Code, Message: p.Cause.Err, Step: p.Cause.Step}
-	if f.Code == "" {
-		f.Code = CodeStepFailed
+	if f.Step != "" || f.Code == "" { // else the word is the canceller's
+		f.Code, f.Cause = CodeStepFailed, p.Cause.Code
 	}
 	return f
 }
@@ -332,9 +333,10 @@ func stuckOn(plan saga.Plan, p saga.Progress) *Failure {
 	if i < 0 {
 		return failureOf(p)
 	}
-	f := &Failure{Code: CodeCompensationFailed, Step: plan.Steps[i].Name, Message: "compensate: " + p.Steps[i].Err}
-	if p.Cause != nil {
-		f.Message += " (compensated because of: " + p.Cause.Step + " " + p.Cause.Err + ")"
+	f := &Failure{Code: CodeCompensationFailed, Step: plan.Steps[i].Name, Message: "compensate: " + p.Steps[i].Err, Cause: p.Steps[i].Code}
+	if began := failureOf(p); began != nil {
+		f.Message += " (compensated because of: " + began.Step + " " + began.Message + ")"
+		f.Cause = cmp.Or(f.Cause, began.Cause)
 	}
 	return f
 }

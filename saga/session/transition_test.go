@@ -357,6 +357,37 @@ func TestAStuckRollbackNamesBothFailures(t *testing.T) {
 	l.claim(ClaimDown).wantActions("compensate tree").tell(undone("tree")...).want(fsm.Absent)
 }
 
+// The word that a step has for its failure outlives the step, and is nobody else's.
+func TestAFailureHasTheCauseOfItsStep(t *testing.T) {
+	full := broke("web")
+	full.Code = "full"
+	gone := undone("web")[0]
+	busy := saga.Event{Kind: saga.StepCompensationFailed, Step: "web", Err: "busy", Code: "busy"}
+	still := saga.Event{Kind: saga.StepCompensationFailed, Step: "web", Err: "still there"}
+	for name, test := range map[string]struct {
+		begun, end  saga.Event
+		code, cause string
+	}{
+		"of a step":                         {full, gone, CodeStepFailed, "full"},
+		"of none":                           {broke("web"), gone, CodeStepFailed, ""},
+		"of a compensation":                 {full, busy, CodeCompensationFailed, "busy"},
+		"of what made a compensation begin": {full, still, CodeCompensationFailed, "full"},
+		"of a canceller":                    {saga.Event{Kind: saga.Turn, Err: "asked", Code: CodeStopped}, gone, CodeStopped, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLife(t).claim(ClaimUp).tell(did("tree")...).tell(did("db")...).tell(test.begun)
+			l.claim(ClaimResume) // the journal alone has it
+			l.tell(undone("db")...).tell(test.end)
+			if l.s.State.Pending() {
+				l.tell(undone("tree")...)
+			}
+			if f := l.last.Session.Failure; f == nil || f.Code != test.code || f.Cause != test.cause {
+				t.Errorf("%+v; want code %q, cause %q", f, test.code, test.cause)
+			}
+		})
+	}
+}
+
 func TestKeepOnFailure(t *testing.T) {
 	l := newLife(t)
 	e := l.claimEvent(ClaimUp)

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(dir string) interface {
 		{"empty", testEmpty},
 		{"a session's life", testLife},
 		{"what is read is a copy", testCopies},
+		{"the cause of a failure is kept", testCause},
 		{"list is sorted", testSorted},
 		{"an error writes nothing", testRefused},
 		{"slots are unique in a repository", testSlots},
@@ -164,6 +165,21 @@ func testCopies(t *testing.T, b Backend) {
 	got.Progress.Steps[0].Phase = saga.Failed
 	got.Plan.Steps[0].Config[0] = '!'
 	same(t, b, up)
+}
+
+func testCause(t *testing.T, b Backend) {
+	s := &Script{Store: b, Key: keyA}
+	_, err := s.Up(1)
+	ok(t, err)
+	_, err = s.Claim(session.ClaimDown, 0)
+	ok(t, err)
+	result, err := s.Tell(saga.Event{Kind: saga.StepCompensationFailed, Step: "compose", Err: "no space", Code: "full", Permanent: true})
+	ok(t, err)
+	same(t, b, result.Session)
+	got := must(b.Get(keyA))
+	if f := got.Failure; got.State != fsm.Failed || f == nil || f.Cause != "full" || got.Progress.Steps[1].Code != "full" {
+		t.Errorf("the session that failed is %+v", got)
+	}
 }
 
 func testSorted(t *testing.T, b Backend) {
