@@ -114,13 +114,18 @@ func (s service) owns(number int, fact ServiceFact) error {
 	return fmt.Errorf("port %d is answered by %s, and %w", number, proc.Describe(strangers[0]), errTaken)
 }
 
-// await waits until every condition holds, the service exits, or ctx ends.
+// await waits until every condition holds, the service exits, or ctx ends. A look that
+// the end of ctx has cut off tells nothing of the service: the one before it does.
 func (p probe) await(ctx context.Context, exited <-chan error) error {
 	for _, holds := range p {
+		var seen error
 		for {
 			err := holds(ctx)
 			if err == nil {
 				break
+			}
+			if ctx.Err() == nil || seen == nil {
+				seen = err
 			}
 			pause := probeInterval
 			if errors.Is(err, errTaken) {
@@ -130,7 +135,7 @@ func (p probe) await(ctx context.Context, exited <-chan error) error {
 			case exit := <-exited:
 				return exit
 			case <-ctx.Done():
-				return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+				return fmt.Errorf("%w: %w", context.Cause(ctx), seen)
 			case <-time.After(pause):
 			}
 		}

@@ -1,6 +1,8 @@
 package steps
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"ecluse/steps/settings"
 )
@@ -84,5 +87,23 @@ func TestWhichURLsAreOfAPort(t *testing.T) {
 		if got := isPortOf(u, 3001); got != want {
 			t.Errorf("%s: %t", address, got)
 		}
+	}
+}
+
+// What is said of a service that is not ready in time is what was seen of it, and not
+// that there was no time left to look once more.
+func TestTheLastWholeLookCounts(t *testing.T) {
+	looks := 0
+	p := probe{func(ctx context.Context) error {
+		if looks++; looks == 1 {
+			return errTaken
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("out of time"))
+	defer cancel()
+	if err := p.await(ctx, nil); !errors.Is(err, errTaken) || looks < 2 {
+		t.Errorf("after %d looks: %v", looks, err)
 	}
 }

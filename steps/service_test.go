@@ -198,7 +198,7 @@ func TestAServiceIsNotReadyWhenAStrangerAnswersAtItsPort(t *testing.T) {
 	for name, ready := range map[string]settings.Ready{"tcp": {}, "http": {HTTP: "/"}, "url": {HTTP: "http://localhost:${PORT}/x"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ready.Timeout = within(1500 * time.Millisecond)
+			ready.Timeout = within(3 * time.Second)
 			elsewhere := freePort(t)
 			ts := serviceOf(t, settings.Service{Command: serving(strconv.Itoa(elsewhere)), Ready: ready})
 			number := ts.s.Ports["api"]
@@ -388,7 +388,7 @@ func TestAPortThatIsTakenIsNoPlaceToStart(t *testing.T) {
 	defer listen(t, ts.s.Ports["api"]).Close()
 	err := ts.do(t)
 	mustSay(t, err, fmt.Sprintf("pid %d", os.Getpid()))
-	if !saga.IsPermanent(err) {
-		t.Error("it would be tried again")
+	if !saga.IsPermanent(err) || saga.CodeOf(err) != CausePortTaken {
+		t.Errorf("it would be tried again, or is for %q", saga.CodeOf(err))
 	}
 }
