@@ -13,6 +13,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps/config"
+	"ecluse/steps/plain"
 	"ecluse/steps/postgres"
 	"ecluse/steps/postgres/postgrestest"
 	"ecluse/steps/settings"
@@ -243,7 +244,7 @@ func TestDatabaseInputsAreFilesOfTheWorktree(t *testing.T) {
 		}
 	}
 	shell(t, r.s.Worktree, "mkfifo pipe")
-	if _, err := r.step().state(t.Context(), (&journal{}).attempt("x")); !errors.Is(err, errNoFile) {
+	if _, err := r.step().state(t.Context(), (&journal{}).attempt("x")); !errors.Is(err, plain.ErrNotPlain) {
 		t.Errorf("a pipe: %v", err)
 	}
 }

@@ -56,6 +56,7 @@ with its folder, ECLUSE_WORKER_DB_PORT.
 	run      programs that are waited for
 	port     which ports a slot may take, and which are free
 	dotenv   files of variables that every reader understands alike
+	plain    opening what should be a plain file, and might be a pipe
 
 None of them knows a session.
 */

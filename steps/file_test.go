@@ -11,6 +11,7 @@ import (
 
 	"ecluse/saga"
 	"ecluse/steps/config"
+	"ecluse/steps/plain"
 	"ecluse/steps/settings"
 )
 
@@ -32,7 +33,7 @@ func promptly(t *testing.T, do func() error) error {
 func refused(t *testing.T, do func() error) {
 	t.Helper()
 	err := promptly(t, do)
-	if !errors.Is(err, errNoFile) && !errors.Is(err, errNeither) || !saga.IsPermanent(err) {
+	if !errors.Is(err, plain.ErrNotPlain) && !errors.Is(err, errNeither) || !saga.IsPermanent(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"ecluse/fsm"
 	"ecluse/saga"
+	"ecluse/steps/plain"
 	"ecluse/steps/run"
 )
 
@@ -155,7 +156,7 @@ func (s script) checkInputs() error {
 	for _, input := range s.Inputs {
 		info, err := os.Stat(filepath.Join(s.Dir, input))
 		if err == nil && !info.Mode().IsRegular() {
-			return saga.Permanent(fmt.Errorf("input %s of %s: %w; name files in `inputs`", input, s.What, errNoFile))
+			return saga.Permanent(fmt.Errorf("input %s of %s: %w; name files in `inputs`", input, s.What, plain.ErrNotPlain))
 		}
 	}
 	return nil

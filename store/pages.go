@@ -94,7 +94,7 @@ func readMeta(f io.ReaderAt, size int64) (best boltMeta, why string) {
 // is. With deep every page that can be reached is looked at, otherwise only the
 // heads and the size. The error is one of the file system.
 func inspect(path string, deep bool) (why string, err error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // it may be a pipe by now
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ import (
 	"ecluse/steps/detect"
 	"ecluse/steps/docker"
 	"ecluse/steps/git"
+	"ecluse/steps/plain"
 	"ecluse/steps/settings"
 )
 
@@ -282,6 +283,9 @@ func write(path string, text []byte) error {
 	return nil
 }
 
+// maxIgnore bounds a .gitignore, in megabytes.
+const maxIgnore = 16
+
 // ignoreLine has git leave out the folder of the worktrees.
 const ignoreLine = ".ecluse/"
 
@@ -302,7 +306,7 @@ func ignore(repo git.Repo, dir string) (bool, error) {
 	default:
 		mode = info.Mode().Perm()
 	}
-	text, err := os.ReadFile(path)
+	text, err := plain.Read(path, maxIgnore)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return false, fmt.Errorf("read .gitignore: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,13 +35,13 @@ type upTarget struct {
 // configuration that is not the main worktree's: that one is not read. A branch that is
 // not here yet is not fetched to find out.
 func (t upTarget) hasOwnConfig(ctx context.Context, repo git.Repo) bool {
-	counts, err := os.ReadFile(filepath.Join(repo.Root, config.Name))
+	counts, err := config.Read(filepath.Join(repo.Root, config.Name))
 	if err != nil {
 		return false
 	}
 	var own []byte
 	if t.worktree != "" {
-		own, err = os.ReadFile(filepath.Join(t.worktree, config.Name))
+		own, err = config.Read(filepath.Join(t.worktree, config.Name))
 	} else {
 		own, err = repo.FileAt(ctx, cmp.Or(t.from, "refs/heads/"+t.branch), config.Name)
 	}

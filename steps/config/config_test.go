@@ -370,7 +370,7 @@ func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 	if err := os.WriteFile(large, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(large, maxSize+1); err != nil {
+	if err := os.Truncate(large, maxSize<<20+1); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, pipe, large, filepath.Join(dir, "none")} {

@@ -3,17 +3,17 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"ecluse/steps/plain"
 )
 
 // Name is the name of the configuration's file, in the main worktree.
 const Name = ".ecluse.toml"
 
-// maxSize bounds what is read, in bytes. Nobody writes such a file by hand.
-const maxSize = 32 << 20
+// maxSize bounds what is read, in megabytes. Nobody writes such a file by hand.
+const maxSize = 32
 
 // ErrMissing is wrapped by the error of [Find] for a repository that has no
 // configuration.
@@ -47,7 +47,7 @@ func Load(path string, into any) error {
 // Decode is [Load] for a caller that has more to check: it returns what is wrong
 // so far, for more to be added. The error says that the file could not be read.
 func Decode(path string, into any) (*Problems, error) {
-	text, err := read(path)
+	text, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -57,30 +57,11 @@ func Decode(path string, into any) (*Problems, error) {
 	return p, nil
 }
 
-// read reads a file of bounded size. A pipe would have it wait for ever, also one
-// that takes the file's place between two looks.
-func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// Read is the text of a configuration. The error says that the file could not be read.
+func Read(path string) ([]byte, error) {
+	text, err := plain.Read(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read the configuration: %s is no file", path)
-	}
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read the configuration: %s is no file any more", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	if len(text) > maxSize {
-		return nil, fmt.Errorf("read the configuration: %s is larger than %d MB", path, maxSize>>20)
 	}
 	return text, nil
 }

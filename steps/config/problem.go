@@ -78,7 +78,7 @@ type Problems struct {
 // [Load] cannot know. A file that cannot be read leaves the problems without a
 // place.
 func NewProblems(path string) *Problems {
-	text, err := read(path)
+	text, err := Read(path)
 	if err != nil {
 		text = nil
 	}

@@ -12,7 +12,7 @@ func Suggest(name string, known []string) string {
 	}
 	best, least := "", 3
 	for _, candidate := range known {
-		if plain(name) == plain(candidate) {
+		if normal(name) == normal(candidate) {
 			return candidate
 		}
 		limit := 2
@@ -26,8 +26,8 @@ func Suggest(name string, known []string) string {
 	return best
 }
 
-// plain is a key without what tells the styles of writing it apart.
-func plain(name string) string {
+// normal is a key without what tells the styles of writing it apart.
+func normal(name string) string {
 	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
 }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"ecluse/steps/docker"
+	"ecluse/steps/plain"
 	"ecluse/steps/settings"
 )
 
@@ -193,12 +192,7 @@ const maxText = 1 << 20
 
 // readText is the beginning of a plain file, empty if there is none.
 func readText(root, name string) string {
-	path := filepath.Join(root, name)
-	if !isFile(path) {
-		return ""
-	}
-	// A pipe that takes its place would have it wait for ever.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := plain.Open(filepath.Join(root, name))
 	if err != nil {
 		return ""
 	}

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 
 	"ecluse/saga/session"
 	"ecluse/steps/git"
+	"ecluse/steps/plain"
 	"ecluse/steps/proc"
 	"ecluse/steps/settings"
 )
@@ -29,8 +29,8 @@ type FormerSession struct {
 	Ports    map[string]int `json:"port_overrides"`
 }
 
-// maxFormer is how much of a state file of the original tool is read.
-const maxFormer = 16 << 20
+// maxFormer bounds a state file of the original tool, in megabytes.
+const maxFormer = 16
 
 // FormerPath is where the original tool keeps the sessions of a repository.
 func FormerPath(root string) string { return filepath.Join(root, ".ecluse", "state.json") }
@@ -39,17 +39,10 @@ func FormerPath(root string) string { return filepath.Join(root, ".ecluse", "sta
 // read.
 func FormerSessions(root string) ([]FormerSession, error) {
 	path := FormerPath(root)
-	info, err := os.Stat(path)
+	data, err := plain.Read(path, maxFormer)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the original tool's state: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFormer {
-		return nil, fmt.Errorf("read the original tool's state: %s is no file of a state", path)
-	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the original tool's state: %w", err)
 	}

@@ -2,6 +2,7 @@ package rebuild
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"ecluse/steps/docker"
 	"ecluse/steps/dotenv"
 	"ecluse/steps/git"
+	"ecluse/steps/plain"
 	"ecluse/steps/proc"
 	"ecluse/steps/settings"
 )
@@ -334,11 +336,13 @@ func (g *gatherer) bare(repo git.Repo, w git.Worktree) {
 // ecluse has written.
 func readEnvFile(worktree string) (map[string]string, bool, error) {
 	path := filepath.Join(worktree, settings.EnvFile)
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
-		return nil, false, nil //nolint:nilerr // there is none
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return nil, false, nil //nolint:nilerr // there is none; we make no links
 	}
-	data, err := os.ReadFile(path)
+	data, err := plain.Read(path, 1)
+	if errors.Is(err, plain.ErrNotPlain) || errors.Is(err, plain.ErrTooLarge) {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("read %s: %w", path, err)
 	}
