@@ -20,10 +20,19 @@ import (
 func newEnv(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "env [SLUG]", GroupID: groupLook, Short: "print a session's environment as JSON",
+		Long: `Print what the programs of a session see as JSON. Without SLUG it is the session whose
+worktree you are in.
+
+A session that failed will do, with a warning, as long as its worktree is there.
+One that is stopped, or whose worktree is gone, is refused (1), and so is one that
+somebody works on (5) or that was interrupted (8).`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := a.active(args)
-			if err != nil && s.State != fsm.Failed { // what failed is kept to be looked at
+			s, err := a.entered(args)
+			if err == nil {
+				err = groundless(s)
+			}
+			if err != nil {
 				return err
 			}
 			env, err := environment(s)
@@ -90,8 +99,11 @@ func (a *app) active(args []string) (session.Session, error) {
 // its worktree, where the reason is looked for. That it failed is warned of.
 func (a *app) entered(args []string) (session.Session, error) {
 	s, err := a.active(args)
-	if err == nil || s.State != fsm.Failed || !exists(s.Worktree) {
+	if err == nil || s.State != fsm.Failed {
 		return s, err
+	}
+	if !exists(s.Worktree) {
+		return s, advised{stateError{fmt.Sprintf("session %s is failed, and its worktree %s is gone", s.Slug, s.Worktree), session.ErrFailed}, failedHints(s)}
 	}
 	why := ""
 	if f := s.Failure; f != nil {
@@ -100,6 +112,15 @@ func (a *app) entered(args []string) (session.Session, error) {
 	}
 	a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: fmt.Sprintf("session %s is failed%s", s.Slug, why)})
 	return s, nil
+}
+
+// groundless refuses a session whose worktree is gone: nothing can be run there, and no
+// file of its environment be read.
+func groundless(s session.Session) error {
+	if exists(s.Worktree) {
+		return nil
+	}
+	return hinted{noError{fmt.Errorf("the worktree %s of session %s is gone", s.Worktree, s.Slug)}, "ecluse up " + s.Slug}
 }
 
 // stateError is a session that is not in the state that a verb needs.

@@ -40,8 +40,8 @@ ecluse becomes the command: the terminal, signals and the exit status are the
 command's own. It is 126 or 127 if the command cannot be run, as in a shell.
 
 A session that failed will do, with a warning, as long as its worktree is there.
-One that is stopped is refused (1), and so is one that somebody works on (5) or
-that was interrupted (8).`,
+One that is stopped, or whose worktree is gone, is refused (1), and so is one that
+somebody works on (5) or that was interrupted (8).`,
 		Example: `  ecluse exec feat-x -- npm test
   ecluse exec -- sh -c 'psql "$DATABASE_URL"'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,6 +61,9 @@ that was interrupted (8).`,
 // become replaces ecluse by a program of the session. It returns only if that cannot
 // be done.
 func (a *app) become(cmd *cobra.Command, s session.Session, args []string) error {
+	if err := groundless(s); err != nil {
+		return err
+	}
 	env, err := steps.ProgramEnviron(cmd.Context(), s, a.outer)
 	if err != nil {
 		return fmt.Errorf("work out the environment of session %s: %w", s.Slug, err)

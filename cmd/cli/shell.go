@@ -25,8 +25,8 @@ In a terminal, and with a session whose services run in tmux, show its tmux
 instead: a window for each service, and one with a shell.
 
 A session that failed will do, with a warning, as long as its worktree is there.
-One that is stopped is refused (1), and so is one that somebody works on (5) or
-that was interrupted (8).`,
+One that is stopped, or whose worktree is gone, is refused (1), and so is one that
+somebody works on (5) or that was interrupted (8).`,
 		Example: `  ecluse shell feat-x
   echo 'npm test' | ecluse shell feat-x`,
 		Args: cobra.MaximumNArgs(1),
