@@ -90,37 +90,28 @@ func (r Repo) Resolve(ctx context.Context, branch, from string) (Resolution, err
 	if err := CheckBranch(branch); err != nil {
 		return Resolution{}, err
 	}
-	for _, candidate := range []Resolution{
-		{Kind: KindLocal, Branch: branch, Start: branch, Base: "refs/heads/" + branch},
-		{Kind: KindRemote, Branch: branch, Start: "origin/" + branch, Base: "refs/remotes/origin/" + branch},
-	} {
-		commit, ok, err := r.commit(ctx, candidate.Base)
-		if err != nil {
-			return Resolution{}, fmt.Errorf("look for branch %s: %w", branch, err)
-		}
-		if !ok {
-			continue
-		}
-		candidate.Base = commit
-		if candidate.Kind == KindLocal {
-			err = r.checkFree(ctx, branch)
-		}
-		return candidate, err
+	tips, err := r.commits(ctx, "refs/heads/"+branch, "refs/remotes/origin/"+branch, "HEAD")
+	if err != nil {
+		return Resolution{}, fmt.Errorf("look for branch %s: %w", branch, err)
 	}
-	start := from
-	if start == "" {
-		start = "HEAD"
+	switch {
+	case tips[0] != "":
+		return Resolution{Kind: KindLocal, Branch: branch, Start: branch, Base: tips[0]}, r.checkFree(ctx, branch)
+	case tips[1] != "":
+		return Resolution{Kind: KindRemote, Branch: branch, Start: "origin/" + branch, Base: tips[1]}, nil
+	case from == "" && tips[2] == "":
+		return Resolution{}, fmt.Errorf("begin branch %s in %s: %w", branch, r.Root, ErrUnborn)
+	case from == "":
+		return Resolution{Kind: KindNew, Branch: branch, Start: "HEAD", Base: tips[2]}, nil
 	}
-	commit, ok, err := r.commit(ctx, start)
+	commit, ok, err := r.commit(ctx, from)
 	switch {
 	case err != nil:
-		return Resolution{}, fmt.Errorf("look for %s: %w", start, err)
-	case !ok && from == "":
-		return Resolution{}, fmt.Errorf("begin branch %s in %s: %w", branch, r.Root, ErrUnborn)
+		return Resolution{}, fmt.Errorf("look for %s: %w", from, err)
 	case !ok:
 		return Resolution{}, fmt.Errorf("begin branch %s: %q %w", branch, from, ErrUnknownRevision)
 	}
-	return Resolution{Kind: KindNew, Branch: branch, Start: start, Base: commit}, nil
+	return Resolution{Kind: KindNew, Branch: branch, Start: from, Base: commit}, nil
 }
 
 // checkFree looks whether a branch is checked out anywhere.

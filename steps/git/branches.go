@@ -10,11 +10,7 @@ import (
 // Branches are the names that an up can be given: local branches, then those of origin
 // that have no local one.
 func (r Repo) Branches(ctx context.Context) ([]string, error) {
-	names, err := r.under(ctx, "refs/heads/")
-	if err != nil {
-		return nil, err
-	}
-	theirs, err := r.under(ctx, "refs/remotes/origin/")
+	names, theirs, err := r.branches(ctx)
 	for _, name := range theirs {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -25,28 +21,32 @@ func (r Repo) Branches(ctx context.Context) ([]string, error) {
 
 // BranchesThat are the local branches whose names fit; if there are none, those of origin.
 func (r Repo) BranchesThat(ctx context.Context, fit func(name string) bool) ([]string, error) {
-	for _, prefix := range []string{"refs/heads/", "refs/remotes/origin/"} {
-		names, err := r.under(ctx, prefix)
+	local, theirs, err := r.branches(ctx)
+	for _, names := range [][]string{local, theirs} {
 		names = slices.DeleteFunc(names, func(name string) bool { return !fit(name) })
-		if err != nil || len(names) > 0 {
-			return names, err
+		if len(names) > 0 {
+			return names, nil
 		}
 	}
-	return nil, nil
+	return nil, err
 }
 
-// under are the names of the refs below a prefix, without it.
-func (r Repo) under(ctx context.Context, prefix string) (names []string, err error) {
-	out, err := r.git(ctx, "for-each-ref", "--format=%(refname)", prefix)
+// branches are the names of the local branches, and of those of origin.
+func (r Repo) branches(ctx context.Context) (local, theirs []string, err error) {
+	out, err := r.git(ctx, "for-each-ref", "--format=%(refname)", "refs/heads/", "refs/remotes/origin/")
 	if err != nil {
-		return nil, fmt.Errorf("list the branches: %w", err)
+		return nil, nil, fmt.Errorf("list the branches: %w", err)
 	}
-	for line := range strings.Lines(string(out)) {
-		if name, ours := strings.CutPrefix(strings.TrimSuffix(line, "\n"), prefix); ours && name != "HEAD" {
-			names = append(names, name)
+	for name := range strings.Lines(string(out)) {
+		name = strings.TrimSuffix(name, "\n")
+		if own, ok := strings.CutPrefix(name, "refs/heads/"); ok && own != "HEAD" {
+			local = append(local, own)
+		}
+		if other, ok := strings.CutPrefix(name, "refs/remotes/origin/"); ok && other != "HEAD" {
+			theirs = append(theirs, other)
 		}
 	}
-	return names, nil
+	return local, theirs, nil
 }
 
 // HasBranch reports whether there is a local branch of that name.

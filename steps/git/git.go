@@ -29,27 +29,60 @@ type Repo struct {
 // It does not list worktrees: one that was half made when git was killed can make
 // every `git worktree list` fail, and must be removable all the same.
 func Open(ctx context.Context, dir string) (Repo, error) {
-	out, err := call{dir: dir, args: []string{"rev-parse", "--path-format=absolute", "--git-common-dir"}}.output(ctx)
-	common := line(out)
-	switch {
-	case err != nil && strings.Contains(said(err), "not a git repository"):
-		err = ErrNotRepository
-	case err == nil && strings.HasPrefix(common, "--"):
-		err = ErrOld // it took the option for something to print
-	case err == nil:
-		common, err = filepath.EvalSymlinks(common)
-	}
+	at, err := find(ctx, dir)
 	if err != nil {
 		return Repo{}, fmt.Errorf("find the repository of %s: %w", dir, err)
 	}
-	repo := Repo{CommonDir: common}
-	if repo.Root, err = root(ctx, common); err != nil {
-		return Repo{}, fmt.Errorf("find the main worktree of %s: %w", common, err)
+	repo := Repo{CommonDir: at.common, Root: filepath.Dir(at.common)}
+	if !at.usual {
+		if repo.Root, err = root(ctx, at.common); err != nil {
+			return Repo{}, fmt.Errorf("find the main worktree of %s: %w", at.common, err)
+		}
 	}
-	if err := repo.checkBorn(ctx); err != nil {
-		return Repo{}, fmt.Errorf("open %s: %w", repo.Root, err)
+	if !at.born {
+		if err := repo.checkBorn(ctx); err != nil {
+			return Repo{}, fmt.Errorf("open %s: %w", repo.Root, err)
+		}
 	}
 	return repo, nil
+}
+
+// found is what one call of git tells of where a directory is.
+type found struct {
+	// common is the canonical common git directory.
+	common string
+	// usual: the directory is in the main worktree, which holds the common directory.
+	usual bool
+	// born: there is a commit.
+	born bool
+}
+
+// find asks all at once, since every command opens the repository several times. Where
+// that is no plain answer (there is no commit, a path has a line break), only the common
+// directory is asked for, and the rest is to be found out.
+func find(ctx context.Context, dir string) (found, error) {
+	ask := func(what ...string) ([]string, error) {
+		out, err := call{dir: dir, args: append([]string{"rev-parse", "--path-format=absolute", "--git-common-dir"}, what...)}.output(ctx)
+		return strings.Split(line(out), "\n"), err
+	}
+	at := found{}
+	lines, err := ask("--git-dir", "--is-bare-repository", "HEAD^{commit}")
+	if err == nil && len(lines) == 4 {
+		at = found{common: lines[0], usual: lines[0] == lines[1] && lines[2] == "false", born: true}
+	} else if ctx.Err() == nil {
+		lines, err = ask()
+		at.common = strings.Join(lines, "\n")
+	}
+	switch {
+	case err != nil && strings.Contains(said(err), "not a git repository"):
+		err = ErrNotRepository
+	case err == nil && strings.HasPrefix(at.common, "--"):
+		err = ErrOld // it took the option for something to print
+	case err == nil:
+		at.common, err = filepath.EvalSymlinks(at.common)
+	}
+	at.usual = at.usual && filepath.Base(at.common) == ".git"
+	return at, err
 }
 
 // root is the main worktree: what holds the common directory, as `git worktree
@@ -190,6 +223,31 @@ func (r Repo) commit(ctx context.Context, revision string) (string, bool, error)
 		return "", false, nil
 	}
 	return "", false, err
+}
+
+// commits are the commits that refs lead to, in one call; "" for a ref that there is
+// not. No name may have a line break.
+func (r Repo) commits(ctx context.Context, refs ...string) ([]string, error) {
+	var names strings.Builder
+	for _, ref := range refs {
+		names.WriteString(ref + "^{commit}\n")
+	}
+	out, err := call{dir: r.Root, args: []string{"cat-file", "--batch-check=%(objectname) %(objecttype)"}, stdin: []byte(names.String())}.output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answers := strings.Split(line(out), "\n")
+	if len(answers) != len(refs) {
+		return nil, fmt.Errorf("git cat-file was asked for %d commits, and answered %q", len(refs), out)
+	}
+	for i, answer := range answers {
+		commit, there := strings.CutSuffix(answer, " commit")
+		if !there {
+			commit = "" // "NAME missing", or what is no commit
+		}
+		answers[i] = commit
+	}
+	return answers, nil
 }
 
 // line is output that is one line. Paths may end in spaces.
