@@ -8,7 +8,6 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/look"
 	"ecluse/steps/proc"
-	"ecluse/steps/settings"
 )
 
 // ports looks whether strangers listen on what sessions have leased: also on what a
@@ -46,13 +45,12 @@ func strangerAt(snap *proc.Snapshot, s session.Session, v look.Service) string {
 	switch {
 	case v.State == look.WrongOwner:
 		return v.Problem
-	case v.Port == 0 || !v.Managed || v.Healthy:
+	case !v.Managed || v.Healthy:
 		return ""
 	}
-	family := func() ([]proc.ID, error) { return snap.Marked(settings.EnvSession)[s.ID], nil }
-	strangers, err := proc.Strangers(snap.Listeners(v.Port), family, proc.ID{}, settings.EnvSession+"="+s.ID)
-	if err != nil || len(strangers) == 0 {
+	id, found := look.StrangerAt(snap, s, v.Port)
+	if !found {
 		return ""
 	}
-	return fmt.Sprintf("%s listens on it, and %s is %s", proc.Describe(strangers[0]), v.Name, v.State)
+	return fmt.Sprintf("%s listens on it, and %s is %s", proc.Describe(id), v.Name, v.State)
 }

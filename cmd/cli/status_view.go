@@ -108,7 +108,7 @@ func (a *app) statusResult(l seen, state error) statusResult {
 func (l seen) serviceView(s look.Service) serviceView {
 	v := serviceView{
 		Name: s.Name, Type: typeOf(s), Port: known(s.Port), Healthy: s.Healthy, Managed: s.Managed, PID: known(s.PID),
-		ListenerPID: known(s.ListenerPID), WrongOwner: s.State == look.WrongOwner, ActualPort: known(s.ActualPort),
+		ListenerPID: known(s.ListenerPID), WrongOwner: s.Strange, ActualPort: known(s.ActualPort),
 		ListeningPorts: append([]int{}, s.Listening...), Hint: known(portHint(l.Session, s)),
 		State: s.State, Step: known(s.Step), Container: known(s.Container), Problem: known(s.Problem),
 	}
@@ -186,7 +186,7 @@ func (a *app) writeDrift(l seen) error {
 	var lines []string
 	told := map[string]bool{}
 	for _, s := range l.unhealthy() {
-		if s.Problem != "" && l.State == fsm.Active {
+		if s.Problem != "" && (l.State == fsm.Active || s.Strange) {
 			lines = append(lines, fmt.Sprintf("✗ %s: %s", s.Name, s.Problem))
 			told[s.Step] = true
 		}

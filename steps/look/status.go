@@ -38,6 +38,9 @@ type Service struct {
 	State string
 	// Managed: ecluse starts it. One that is not counts as healthy.
 	Managed, Healthy bool
+	// Strange: a stranger listens on its port; also before it was started, or while the
+	// session is stopped.
+	Strange bool
 	// PID is its first process, ListenerPID who listens on its port; 0 if nobody
 	// is known.
 	PID, ListenerPID int
@@ -79,7 +82,39 @@ func Observe(ctx context.Context, s session.Session, all []session.Session) ([]S
 	for _, service := range cfg.Natives() {
 		list = append(list, o.native(service))
 	}
-	return append(list, o.docker(ctx)...), nil
+	list = append(list, o.docker(ctx)...)
+	for i := range list {
+		o.await(&list[i])
+	}
+	return list, nil
+}
+
+// await looks at the port of a service that does not run yet: who listens there will be
+// in its way. While somebody works on the session nothing can be said of that.
+func (o observer) await(v *Service) {
+	v.Strange = v.State == WrongOwner
+	if v.State != NotStarted || o.s.State.Pending() {
+		return
+	}
+	if id, found := StrangerAt(o.snap, o.s, v.Port); found {
+		v.Strange, v.ListenerPID = true, id.PID
+		v.Problem += fmt.Sprintf("; its port %d is listened on by %s, which is not of this session: stop that, or take the session down and up again for another port",
+			v.Port, proc.Describe(id))
+	}
+}
+
+// StrangerAt is who listens on a port that a session has leased and is proven not to be
+// of the session.
+func StrangerAt(snap *proc.Snapshot, s session.Session, port int) (id proc.ID, found bool) {
+	if port == 0 {
+		return proc.ID{}, false
+	}
+	family := func() ([]proc.ID, error) { return snap.Marked(settings.EnvSession)[s.ID], nil }
+	strangers, err := proc.Strangers(snap.Listeners(port), family, proc.ID{}, settings.EnvSession+"="+s.ID)
+	if err != nil || len(strangers) == 0 {
+		return proc.ID{}, false
+	}
+	return strangers[0], true
 }
 
 // observer is one look at the services of one session.
