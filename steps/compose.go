@@ -125,7 +125,7 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 	}
 	up.Who = func(number int) string { return listener(ctx, number, fact.Place) }
 	if err := engine.Up(ctx, up); err != nil {
-		return err
+		return robbed(err)
 	}
 	fact.Up, fact.Last = true, c.Session().Run.ID
 	return a.Save(composeFactKey, fact)

@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"regexp"
 	"slices"
 
 	"ecluse/saga"
@@ -21,16 +20,6 @@ func listener(ctx context.Context, number int, place docker.Place) string {
 		return proc.Describe(ids[0])
 	}
 	return ""
-}
-
-// robbedText is how the causes read of a step that somebody keeps from its port: those
-// of a service, and the engine's.
-var robbedText = regexp.MustCompile(`port \d+(, leased for \S+, was| is) taken by `)
-
-// Robbed reports whether a session failed because somebody else has one of its ports: no
-// up mends that before they go. The journal has only the text of a cause.
-func Robbed(f session.Failure) bool {
-	return f.Code == session.CodeStepFailed && robbedText.MatchString(f.Message)
 }
 
 // HoldsData reports whether a session has data that a down removes unless it is told

@@ -80,7 +80,7 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 		}
 	}
 	if !fact.Made {
-		if err := repo.Whole(ctx, s.Worktree, ""); err != nil {
+		if err := w.whole(ctx, repo, fact); err != nil {
 			return err
 		}
 		return remark(repo, s, func(m *WorktreeMark) { m.Made = false })
@@ -243,5 +243,14 @@ func (w worktree) Verify(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	return repo.Whole(ctx, s.Worktree, "")
+	return w.whole(ctx, repo, fact)
+}
+
+// whole looks whether the worktree is whole. One that was adopted and is gone stays gone.
+func (w worktree) whole(ctx context.Context, repo git.Repo, fact WorktreeFact) error {
+	err := repo.Whole(ctx, w.Session().Worktree, "")
+	if !fact.Made && errors.Is(err, git.ErrNoWorktree) {
+		return saga.Coded(CauseWorktreeGone, err)
+	}
+	return err
 }

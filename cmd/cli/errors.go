@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"ecluse/fsm"
@@ -172,6 +171,10 @@ type shown struct {
 	State   string           `json:"state,omitempty"`
 	Left    []string         `json:"left,omitempty"`
 	Problem []config.Problem `json:"problems,omitempty"`
+	// Cause is why the step failed, where there is a word for it: "port-taken" if
+	// somebody else has a port of the session's, "worktree-gone" if the worktree that
+	// it had adopted is no more.
+	Cause string `json:"cause,omitempty"`
 	// Hints are all commands that help, where there are several; Hint is the first.
 	Hints []string `json:"hints,omitempty"`
 }
@@ -181,7 +184,8 @@ func show(err error, k kind, logs func(*session.RunError) string) shown {
 	s := shown{Code: k.code, Message: err.Error()}
 	var run *session.RunError
 	if errors.As(err, &run) {
-		s.Session, s.State, s.Step, s.Left = run.Key.Slug, string(run.State), run.Failure.Step, run.Left
+		s.Session, s.State, s.Left = run.Key.Slug, string(run.State), run.Left
+		s.Step, s.Cause = run.Failure.Step, run.Failure.Cause
 		if s.Step != "" {
 			s.Log = logs(run)
 		}
@@ -223,7 +227,7 @@ func hints(err error, k kind) []string {
 		return several.hints
 	}
 	var run *session.RunError
-	if errors.As(err, &run) && lostOwn(run.State, run.Failure) {
+	if errors.As(err, &run) && run.State != fsm.Absent && run.Failure.Cause == steps.CauseWorktreeGone {
 		return []string{"ecluse down " + run.Key.Slug}
 	}
 	if errors.Is(err, session.ErrFailed) && errors.As(err, &run) {
@@ -241,29 +245,27 @@ func hints(err error, k kind) []string {
 // way up it is to go on, or to give up. A repair that failed left what worked before.
 func failedHints(s session.Session) []string {
 	up, down := "ecluse up "+s.Slug, "ecluse down "+s.Slug
+	var f session.Failure
+	if s.Failure != nil {
+		f = *s.Failure
+	}
 	switch {
 	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "" && withoutHint(s) != "":
 		return []string{down, withoutHint(s)}
-	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "", s.Failure != nil && lostOwn(s.State, *s.Failure):
+	case s.Progress.Direction == saga.Backward && s.Progress.Scope == "", f.Cause == steps.CauseWorktreeGone:
 		return []string{down}
-	case s.Failure != nil && steps.Robbed(*s.Failure):
+	case f.Cause == steps.CausePortTaken:
 		if steps.HoldsData(s) {
 			down += " --keep-volumes" // the next session has it back
 		}
 		return []string{down, "ecluse up " + git.Quote(s.Branch)}
 	case s.Settled:
 		return []string{up}
-	case s.Failure != nil && s.Failure.Code == session.CodeParked:
+	case f.Code == session.CodeParked:
 		return []string{down}
 	default:
 		return []string{up, down}
 	}
-}
-
-// lostOwn reports whether a session failed because the worktree that it had adopted is
-// gone: up makes none in its place. The journal has only the text of a cause.
-func lostOwn(state fsm.State, f session.Failure) bool {
-	return state != fsm.Absent && strings.Contains(f.Message, git.ErrNoWorktree.Error())
 }
 
 // hint is a command that helps, empty when there is none.

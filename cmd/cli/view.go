@@ -115,7 +115,7 @@ func (a *app) view(st session.Status, now time.Time) sessionView {
 		v.Dead = append(v.Dead, look.Dead(s)...)
 	}
 	if f := s.Failure; f != nil && s.State == fsm.Failed {
-		v.Error = &shown{Code: f.Code, Message: f.Message, Step: f.Step, Session: s.Slug, State: string(s.State),
+		v.Error = &shown{Code: f.Code, Message: f.Message, Step: f.Step, Cause: f.Cause, Session: s.Slug, State: string(s.State),
 			Left: s.Progress.Remaining(s.Plan)}
 		v.failed = f.Title(s.Plan)
 		if f.Step != "" {
