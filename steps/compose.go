@@ -97,10 +97,7 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 			return err
 		}
 	}
-	engine, err := docker.OpenAt(ctx, fact.Place)
-	if err != nil {
-		return err
-	}
+	engine := docker.At(fact.Place)
 	made, err := c.rewrite(ctx, fact, a.Step)
 	if err != nil {
 		return saga.Permanent(err)
@@ -189,11 +186,7 @@ func (c compose) Verify(ctx context.Context, a *saga.Attempt) error {
 	if !bytes.Equal(have, made.File) {
 		return errors.New("the compose file has changed since the services were started")
 	}
-	engine, err := docker.OpenAt(ctx, fact.Place)
-	if err != nil {
-		return err
-	}
-	return engine.Verify(ctx, c.upOptions(fact, nil))
+	return docker.At(fact.Place).Verify(ctx, c.upOptions(fact, nil))
 }
 
 // Compensate removes what Do made, and what belongs to the project. It needs
@@ -210,11 +203,7 @@ func (c compose) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if err := c.unwatch(ctx, a.Step); err != nil {
 		return err
 	}
-	engine, err := docker.OpenAt(ctx, fact.Place)
-	if err != nil {
-		return err
-	}
-	err = engine.Down(ctx, docker.DownOptions{
+	err = docker.At(fact.Place).Down(ctx, docker.DownOptions{
 		Project: docker.Project{Name: fact.Project, File: fact.File, Dir: s.Worktree},
 		Session: s.ID, Step: a.Step, Doubt: !fact.Up,
 		Stays: func(image string) {

@@ -54,7 +54,7 @@ func (p ports) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return saga.Permanent(err)
 	}
-	taken, err := publishedAt(ctx, at.Place)
+	taken, err := docker.At(at.Place).PublishedPorts(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,15 +78,6 @@ func (p ports) settle(ctx context.Context, a *saga.Attempt) (placeFact, error) {
 		return at, err
 	}
 	return at, a.Save(placeFactKey, at)
-}
-
-// publishedAt are the ports that the engine at a place publishes.
-func publishedAt(ctx context.Context, place docker.Place) (map[int]string, error) {
-	engine, err := docker.OpenAt(ctx, place)
-	if err != nil {
-		return nil, err
-	}
-	return engine.PublishedPorts(ctx)
 }
 
 // Verify looks whether everything that is published has its lease.
@@ -230,7 +221,7 @@ func Wants(ctx context.Context, cfg settings.Config, slot int) ([]session.Want, 
 		if err != nil {
 			return nil, err
 		}
-		if taken, err = publishedAt(ctx, at.Place); err != nil {
+		if taken, err = docker.At(at.Place).PublishedPorts(ctx); err != nil {
 			return nil, err
 		}
 		there = taken

@@ -64,19 +64,13 @@ func (v volumes) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	engine, err := docker.OpenAt(ctx, at.Place)
-	if err != nil {
-		return err
-	}
 	s := v.Session()
 	fact = volumesFact{Projects: projects(v.Config, s), Run: s.Run.ID}
-	if fact.Prior, err = engine.Volumes(ctx, docker.Volumes{Projects: fact.Projects}); err != nil {
-		return err
-	}
-	kept, err := engine.Kept(ctx, s.Repo, s.Slug)
+	prior, kept, err := docker.At(at.Place).Kept(ctx, fact.Projects, s.Repo, s.Slug)
 	if err != nil {
 		return err
 	}
+	fact.Prior = prior
 	if err := a.Save(placeFactKey, at); err != nil {
 		return err
 	}
@@ -137,27 +131,20 @@ func (v volumes) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if _, err := a.Load(placeFactKey, &at); err != nil {
 		return err
 	}
-	engine, err := docker.OpenAt(ctx, at.Place)
-	if err != nil {
-		return err
-	}
+	engine := docker.At(at.Place)
 	theirs := docker.Volumes{Projects: fact.Projects, Session: s.ID}
-	all, err := engine.Volumes(ctx, theirs)
-	if err != nil {
-		return err
-	}
-	kept := all
 	if !v.Options().KeepVolumes {
 		if s.Run.Verb != session.VerbDown {
 			theirs.But = fact.Prior // nobody has asked for their end
 		}
-		if err := engine.RemoveVolumes(ctx, theirs); err != nil {
+		if err := engine.RemoveVolumes(ctx, theirs); err != nil || len(theirs.But) == 0 {
 			return err
 		}
-		kept = slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(theirs.But, name) })
+		theirs.But = nil // those are left
 	}
+	kept, err := engine.Volumes(ctx, theirs)
 	if len(kept) > 0 {
 		a.Report("kept volumes: %s", strings.Join(kept, ", "))
 	}
-	return nil
+	return err
 }

@@ -130,7 +130,7 @@ volumes: {data: }
 		t.Fatal(err)
 	}
 	look := func(prior ...string) heirlooms {
-		kept, err := engine.Kept(t.Context(), s.Repo, s.Slug)
+		_, kept, err := engine.Kept(t.Context(), nil, s.Repo, s.Slug)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,11 +66,7 @@ func volumesOf(ctx context.Context, s session.Session) ([]string, error) {
 			return nil, err
 		}
 	}
-	engine, err := docker.OpenAt(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	names, err := engine.Volumes(ctx, meant)
+	names, err := docker.At(at).Volumes(ctx, meant)
 	for i, name := range names {
 		names[i] = "volume " + name
 	}

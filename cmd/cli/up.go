@@ -221,7 +221,7 @@ func draft(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget, 
 		}
 	}
 	if cfg.Mode != settings.ModeHost {
-		if err := docker.Check(ctx); err != nil {
+		if err := docker.Installed(ctx); err != nil { // its engine is asked below
 			return session.Session{}, nil, err
 		}
 	}

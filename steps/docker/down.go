@@ -27,6 +27,8 @@ const (
 	// settle is for how long nothing may appear any more after an Up that was
 	// cut off. The engine finishes the request that it has in hand.
 	settle = 2 * time.Second
+	// again is the time between two looks.
+	again = 250 * time.Millisecond
 	// stubborn is how often in a row removing may change nothing before it
 	// is given up.
 	stubborn = 8
@@ -38,19 +40,24 @@ const (
 // be gone. It returns nil only after it looked and found nothing, but for images that
 // something else needs. The error wraps [ErrUnreachable], or is a *LeftError.
 func (e *Engine) Down(ctx context.Context, o DownOptions) error {
-	r, err := e.all(ctx, o)
+	r, committed, err := e.all(ctx, o)
 	if err != nil {
 		return err
 	}
-	anonymous, err := e.anonymousVolumes(ctx, r)
+	anonymous, err := e.anonymousVolumes(ctx, r.Containers)
 	if err != nil {
 		return err
 	}
 	if len(r.Containers) > 0 {
-		e.stop(ctx, o, r.Containers)
+		e.stop(ctx, o, r.Containers, committed)
 	}
+	seen := false
 	err = e.sweep(ctx, o.Doubt, func() (Resources, error) {
-		left, err := e.all(ctx, o)
+		if !seen { // that was the first look
+			seen = true
+			return r, nil
+		}
+		left, _, err := e.all(ctx, o)
 		if err != nil {
 			return left, err
 		}
@@ -69,70 +76,80 @@ func (e *Engine) Down(ctx context.Context, o DownOptions) error {
 	return nil
 }
 
-// all lists what has to go. It is what belongs to the project, and when that is
-// nothing, whatever else carries the labels of the session and the step.
-// Anonymous volumes carry no labels; they are known only through their containers.
-func (e *Engine) all(ctx context.Context, o DownOptions) (Resources, error) {
-	r, err := e.Of(ctx, o.Name)
-	if err != nil {
-		return Resources{}, err
+// all lists what has to go: what belongs to the project, and whatever else carries the
+// labels of the session and the step. Anonymous volumes carry no labels; they are known
+// only through their containers. It tells whether images were committed, see own.go.
+func (e *Engine) all(ctx context.Context, o DownOptions) (r Resources, committed bool, err error) {
+	defer func() {
+		if err != nil {
+			r, err = Resources{}, fmt.Errorf("list what docker has of project %s: %w", o.Name, err)
+		}
+	}()
+	// Filters are joined by "and", so both are told apart here, with one question.
+	if r.Containers, err = e.composedContainers(ctx, nil); err != nil {
+		return r, false, err
 	}
-	if r.Volumes = nil; !r.Empty() {
-		return r, nil
+	r.Containers = slices.DeleteFunc(r.Containers, o.spares)
+	err = sideBySide(
+		func() (err error) { r.Containers, committed, err = e.composedOnes(ctx, r.Containers); return },
+		func() (err error) { r.Networks, err = e.listed(ctx, listings[1]); return },
+		func() (err error) {
+			r.Images, err = e.images(ctx, filtered([]string{composeProject + "=" + o.Name}))
+			return
+		},
+	)
+	r.Networks = slices.DeleteFunc(r.Networks, o.spares)
+	if err != nil || !r.Empty() {
+		return r, committed, err
 	}
+	// Of images a listing does not show the labels. What Compose builds has both.
 	labels := []string{LabelSession + "=" + o.Session}
 	if o.Step != "" {
 		labels = append(labels, LabelStep+"="+o.Step)
 	}
-	mine, err := e.labelled(ctx, labels...)
-	// A session may have several projects; each is taken down by itself.
-	others := func(one Resource) bool { return one.Project != "" && one.Project != o.Name }
-	return Resources{
-		Containers: slices.DeleteFunc(mine.Containers, others), Networks: slices.DeleteFunc(mine.Networks, others),
-		Images: slices.DeleteFunc(mine.Images, others),
-	}, err
+	r.Images, err = e.images(ctx, filtered(labels))
+	r.Images = slices.DeleteFunc(r.Images, func(one Resource) bool { return one.Project != "" && one.Project != o.Name })
+	return r, committed, err
+}
+
+// spares reports whether something is neither the project's nor made by the step. A
+// session may have several projects; each is taken down by itself.
+func (o DownOptions) spares(one Resource) bool {
+	if one.Project != "" {
+		return one.Project != o.Name
+	}
+	return one.Session == "" || one.Session != o.Session || o.Step != "" && one.step != o.Step
 }
 
 // anonymousVolumes are the volumes without a name of the given containers.
-func (e *Engine) anonymousVolumes(ctx context.Context, r Resources) ([]string, error) {
-	var names []string
-	for _, label := range distinct(r.Containers) {
-		list, err := e.containers(ctx, label)
-		if err != nil {
-			return nil, err
+func (e *Engine) anonymousVolumes(ctx context.Context, containers []Resource) ([]string, error) {
+	var ids, names []string
+	for _, one := range containers {
+		if one.mounted {
+			ids = append(ids, one.ID)
 		}
-		for _, c := range list {
-			if slices.ContainsFunc(r.Containers, func(one Resource) bool { return one.ID == c.ID }) {
-				names = append(names, c.anonymous()...)
-			}
-		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	list, err := e.inspected(ctx, ids)
+	if err != nil && !vanished(err) {
+		return nil, err
+	}
+	for _, c := range list {
+		names = append(names, c.anonymous()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
-}
-
-// distinct are labels by which the resources are found.
-func distinct(list []Resource) []string {
-	var labels []string
-	for _, one := range list {
-		switch {
-		case one.Project != "":
-			labels = append(labels, composeProject+"="+one.Project)
-		case one.Session != "":
-			labels = append(labels, LabelSession+"="+one.Session)
-		}
-	}
-	slices.Sort(labels)
-	return slices.Compact(labels)
 }
 
 // stop ends the containers in good order, as Compose does: by dependency, with
 // the hooks of the file if it is there, and with the time that each asks for. It
 // removes none: an anonymous volume is lost sight of unless it goes together with
 // its container. That stopping fails decides nothing; the sweep that follows does.
-func (e *Engine) stop(ctx context.Context, o DownOptions, list []Resource) {
+func (e *Engine) stop(ctx context.Context, o DownOptions, list []Resource, committed bool) {
 	// Compose takes what runs from a committed image for one of the project's.
-	if committed, err := e.committed(ctx); err != nil || len(committed) > 0 {
+	if committed {
 		args := []string{"stop"}
 		for _, one := range list {
 			args = append(args, one.ID)
@@ -147,15 +164,19 @@ func (e *Engine) stop(ctx context.Context, o DownOptions, list []Resource) {
 		}
 		projects = []Project{o.Project, {Name: o.Name}}
 	}
-	for _, p := range projects {
-		command, err := e.composed(ctx, p, "stop")
-		if err != nil {
-			return
-		}
-		if command.Run(ctx) == nil {
-			return
-		}
+	// That Compose is not what it most often is shows, without a question for just that.
+	tried := foundOrPlugin()
+	if e.stopBy(ctx, tried, projects) {
+		return
 	}
+	if command, err := e.compose(ctx); err == nil && !slices.Equal(command, tried) {
+		e.stopBy(ctx, command, projects)
+	}
+}
+
+// stopBy stops the first of the projects with which a command that is Docker Compose can.
+func (e *Engine) stopBy(ctx context.Context, command []string, projects []Project) bool {
+	return slices.ContainsFunc(projects, func(p Project) bool { return e.by(command, p, "stop").Run(ctx) == nil })
 }
 
 // sweep removes whatever is left and looks again until nothing is, and nothing
@@ -212,12 +233,16 @@ func (b *broom) look(left Resources, now time.Time) {
 }
 
 // pause is the time to the next look: none after a first removal, which is most
-// often all there is to do.
+// often all there is to do. While nothing is there it grows.
 func (b *broom) pause() time.Duration {
-	if b.empty.IsZero() && b.unchanged == 0 {
+	switch {
+	case !b.empty.IsZero():
+		return min(max(b.calm, again), max(settle-b.calm, 0))
+	case b.unchanged == 0:
 		return 0
+	default:
+		return again
 	}
-	return 250 * time.Millisecond
 }
 
 // there are those of the volumes that exist.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ecluse/steps/run"
@@ -17,9 +18,9 @@ import (
 
 // Engine is the docker command line and the engine behind it, at one place.
 type Engine struct {
-	place   Place
-	mu      sync.Mutex // guards command
-	command []string   // Docker Compose, once it was found
+	place Place
+	// unmet: the engine has not answered yet, see [At].
+	unmet atomic.Bool
 }
 
 // openPatience is how long an engine may take to say that it is there. One that
@@ -37,36 +38,10 @@ func Open(ctx context.Context) (*Engine, error) { return OpenAt(ctx, Place{}) }
 // OpenAt is [Open] for the engine at a place, whatever the environment says.
 func OpenAt(ctx context.Context, place Place) (*Engine, error) {
 	e := &Engine{place: place}
-	asked, cancel := context.WithTimeoutCause(ctx, openPatience, fmt.Errorf("no answer within %s", openPatience))
-	defer cancel()
-	if _, err := e.docker(asked, "version", "--format", "{{.Server.Version}}"); err != nil {
-		if errors.Is(err, ErrMissing) || context.Cause(ctx) != nil {
-			return nil, err
-		}
-		switch {
-		case place.Context != "" && noContext(said(err)):
-			err = ErrNoContext
-		case !errors.Is(err, ErrUnreachable):
-			err = fmt.Errorf("%w: %w", ErrUnreachable, bare(err))
-		}
-		if place != (Place{}) {
-			err = fmt.Errorf("%s: %w", place, err)
-		}
+	if err := e.answers(ctx); err != nil {
 		return nil, err
 	}
 	return e, nil
-}
-
-// compose is the command that is Docker Compose.
-func (e *Engine) compose(ctx context.Context) ([]string, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.command != nil {
-		return e.command, nil
-	}
-	var err error
-	e.command, err = findCompose(ctx, e.place)
-	return e.command, err
 }
 
 // Check looks whether docker, Docker Compose and the engine are there, before
@@ -80,11 +55,52 @@ func Check(ctx context.Context) error {
 	return err
 }
 
+// Installed looks whether docker and Docker Compose are there. Whether the engine is,
+// the first question to it tells, see [At].
+func Installed(ctx context.Context) error {
+	if _, err := exec.LookPath("docker"); errors.Is(err, exec.ErrNotFound) {
+		return meaning(err)
+	}
+	_, err := (&Engine{}).compose(ctx)
+	return err
+}
+
+// foundCompose is the command that is Docker Compose, once this process has found it.
+var foundCompose struct {
+	sync.Mutex
+	command []string
+}
+
+// plugin is what Docker Compose most often is.
+var plugin = []string{"docker", "compose"}
+
+// compose is the command that is Docker Compose.
+func (e *Engine) compose(ctx context.Context) ([]string, error) {
+	foundCompose.Lock()
+	defer foundCompose.Unlock()
+	if foundCompose.command != nil {
+		return foundCompose.command, nil
+	}
+	var err error
+	foundCompose.command, err = findCompose(ctx, e.place)
+	return foundCompose.command, err
+}
+
+// foundOrPlugin is the command that was found, else the plugin.
+func foundOrPlugin() []string {
+	foundCompose.Lock()
+	defer foundCompose.Unlock()
+	if foundCompose.command != nil {
+		return foundCompose.command
+	}
+	return plugin
+}
+
 // findCompose finds Docker Compose: the plugin, or a program of its own that is
 // not the first Compose, which knows nothing of what is needed.
 func findCompose(ctx context.Context, place Place) ([]string, error) {
 	env := append(plainCompose[:len(plainCompose):len(plainCompose)], place.env()...)
-	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+	for _, command := range [][]string{plugin, {"docker-compose"}} {
 		out, err := run.Command{
 			Dir: anywhere, Name: command[0], Args: append(command[1:len(command):len(command)], "version", "--short"), Env: env,
 		}.Output(ctx)
@@ -112,6 +128,14 @@ var plainCompose = []string{
 
 // docker runs the docker command line and returns what it wrote to stdout.
 func (e *Engine) docker(ctx context.Context, args ...string) ([]byte, error) {
+	if e.unmet.Load() {
+		return e.meet(ctx, args)
+	}
+	return e.ask(ctx, args)
+}
+
+// ask runs the docker command line, whether or not the engine has ever answered.
+func (e *Engine) ask(ctx context.Context, args []string) ([]byte, error) {
 	env := append([]string{"DOCKER_CLI_HINTS=false"}, e.place.env()...)
 	out, err := run.Command{Dir: anywhere, Name: "docker", Args: args, Env: env}.Output(ctx)
 	return out, meaning(err)
@@ -136,12 +160,17 @@ func (e *Engine) composed(ctx context.Context, p Project, args ...string) (run.C
 	if err != nil {
 		return run.Command{}, err
 	}
+	return e.by(command, p, args...), nil
+}
+
+// by is a call of a command that is Docker Compose.
+func (e *Engine) by(command []string, p Project, args ...string) run.Command {
 	all := append(command[1:len(command):len(command)], "--project-name", p.Name)
 	if p.File != "" {
 		all = append(all, "--file", p.File, "--project-directory", p.Dir)
 	}
 	env := append(plainCompose[:len(plainCompose):len(plainCompose)], p.Env...)
-	return run.Command{Dir: anywhere, Name: command[0], Args: append(all, args...), Env: append(env, e.place.env()...)}, nil
+	return run.Command{Dir: anywhere, Name: command[0], Args: append(all, args...), Env: append(env, e.place.env()...)}
 }
 
 // Project is a compose project.

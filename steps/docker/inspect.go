@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -31,9 +32,12 @@ type container struct {
 	}
 	Restart  struct{ Name string }
 	Restarts int
-	Ports    map[string][]struct{ HostIP, HostPort string }
+	Ports    map[string][]binding
 	Mounts   []struct{ Type, Name string }
 }
+
+// binding is where a port of a container is published.
+type binding struct{ HostIP, HostPort string }
 
 // health is what the health checks of a container say.
 type health struct {
@@ -59,16 +63,26 @@ func (e *Engine) containers(ctx context.Context, label string) ([]container, err
 		if err != nil || len(ids) == 0 {
 			return nil, err
 		}
-		out, err := e.lines(ctx, append([]string{"inspect", "--type", "container", "--format", inspection}, ids...)...)
-		if err != nil && try < 5 && strings.Contains(said(err), "No such container") {
-			continue
+		list, err := e.inspected(ctx, ids)
+		if err == nil || try == 5 || !vanished(err) {
+			return list, err
 		}
-		if err != nil {
-			return nil, err
-		}
-		return parseContainers(out)
 	}
 }
+
+// inspected describes containers. If one of them has vanished, it is those that are
+// there, and an error.
+func (e *Engine) inspected(ctx context.Context, ids []string) ([]container, error) {
+	out, err := e.lines(ctx, append([]string{"inspect", "--type", "container", "--format", inspection}, ids...)...)
+	if err != nil && !vanished(err) {
+		return nil, err
+	}
+	list, unread := parseContainers(out)
+	return list, errors.Join(err, unread)
+}
+
+// vanished reports whether an error is that a container is not there any more.
+func vanished(err error) bool { return strings.Contains(said(err), "No such container") }
 
 // parseContainers reads what inspection printed.
 func parseContainers(lines []string) ([]container, error) {
@@ -96,11 +110,18 @@ func (c container) service() string {
 func (c container) anonymous() []string {
 	var names []string
 	for _, m := range c.Mounts {
-		if _, err := strconv.ParseUint(first(m.Name, 8), 16, 64); m.Type == "volume" && len(m.Name) == 64 && err == nil {
+		if m.Type == "volume" && len(m.Name) == 64 && nameless(m.Name) {
 			names = append(names, m.Name)
 		}
 	}
 	return names
+}
+
+// nameless reports whether a volume of that name, of which a listing may show but the
+// beginning, can be one without a name but a number.
+func nameless(volume string) bool {
+	_, err := strconv.ParseUint(first(volume, 8), 16, 64)
+	return err == nil
 }
 
 // first is the beginning of a string.

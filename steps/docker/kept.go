@@ -2,7 +2,9 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,17 +19,24 @@ type KeptVolume struct {
 	Branch string
 }
 
-// Kept lists the volumes that were made for the sessions of a slug.
-func (e *Engine) Kept(ctx context.Context, repo, slug string) ([]KeptVolume, error) {
-	args := append([]string{"volume", "ls"}, filtered([]string{LabelRepo + "=" + repo, LabelSlug + "=" + slug})...)
-	lines, err := e.lines(ctx, append(args, "--format", columns(".Name", ".Name")+fmt.Sprintf("\t{{.Label %q}}", LabelBranch))...)
+// Kept lists the volumes of compose projects, whoever made them, and those that were
+// made for the sessions of a slug, with one question.
+func (e *Engine) Kept(ctx context.Context, projects []string, repo, slug string) (theirs []string, kept []KeptVolume, err error) {
+	// A folder may have any name.
+	format := columns(".Name", ".Name") + fmt.Sprintf("\t{{.Label %q}}\t{{.Label %q}}\t{{json (.Label %q)}}", LabelBranch, LabelSlug, LabelRepo)
+	lines, err := e.lines(ctx, "volume", "ls", "--format", format)
 	if err != nil {
-		return nil, fmt.Errorf("list the volumes of %s: %w", slug, err)
+		return nil, nil, fmt.Errorf("list the volumes of %s: %w", slug, err)
 	}
-	var list []KeptVolume
 	for _, line := range lines {
-		parts := append(strings.Split(line, "\t"), "", "", "", "")
-		list = append(list, KeptVolume{Name: parts[1], Session: parts[2], Project: parts[3], Branch: parts[4]})
+		parts := append(strings.Split(line, "\t"), make([]string, 8)...)
+		if parts[3] != "" && slices.Contains(projects, parts[3]) {
+			theirs = append(theirs, parts[1])
+		}
+		var of string
+		if json.Unmarshal([]byte(parts[7]), &of) == nil && of == repo && parts[6] == slug {
+			kept = append(kept, KeptVolume{Name: parts[1], Session: parts[2], Project: parts[3], Branch: parts[5]})
+		}
 	}
-	return list, nil
+	return theirs, kept, nil
 }

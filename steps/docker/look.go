@@ -27,12 +27,13 @@ type Container struct {
 	// ExitCode is that of one that has exited, or is being started again.
 	ExitCode int
 	Ports    []Binding
+	session  string
 }
 
 // look is what is asked of every container.
 var look = strings.Join([]string{
 	"{{.ID}}", "{{.Names}}", fmt.Sprintf("{{.Label %q}}", composeProject), fmt.Sprintf("{{.Label %q}}", composeService),
-	fmt.Sprintf("{{.Label %q}}", composeOneOff), "{{.State}}", "{{.Status}}", "{{.Ports}}",
+	fmt.Sprintf("{{.Label %q}}", composeOneOff), "{{.State}}", "{{.Status}}", "{{.Ports}}", fmt.Sprintf("{{.Label %q}}", LabelSession),
 }, "\t")
 
 // lookPatience is how long an engine may take to tell. Whoever asks looks at it, and
@@ -46,12 +47,21 @@ func Look(ctx context.Context, at Place, session string) ([]Container, error) {
 	e := &Engine{place: at}
 	ctx, cancel := context.WithTimeoutCause(ctx, lookPatience, fmt.Errorf("%w: %s: no answer within %s", ErrUnreachable, at, lookPatience))
 	defer cancel()
-	lines, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--filter", "label="+LabelSession+"="+session, "--filter", "label="+composeHash, "--format", look)
+	list, err := e.look(ctx, LabelSession+"="+session)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = cause
+	}
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			err = cause
-		}
 		return nil, fmt.Errorf("ask docker how the containers are: %w", err)
+	}
+	return list, nil
+}
+
+// look tells how the containers are that carry a label and that Compose made.
+func (e *Engine) look(ctx context.Context, label string) ([]Container, error) {
+	lines, err := e.lines(ctx, "ps", "--all", "--no-trunc", "--filter", "label="+label, "--filter", "label="+composeHash, "--format", look)
+	if err != nil {
+		return nil, err
 	}
 	var list []Container
 	for _, line := range lines {
@@ -68,11 +78,11 @@ var exitStatus = regexp.MustCompile(`^(?:Exited|Restarting) \((\d+)\)`)
 // parseLook reads a line of an answer; ok is false for what is no container of a
 // service.
 func parseLook(line string) (c Container, ok bool) {
-	parts := append(strings.Split(line, "\t"), "", "", "", "", "", "", "")
+	parts := append(strings.Split(line, "\t"), make([]string, 8)...)
 	if parts[3] == "" || strings.EqualFold(parts[4], "true") {
 		return Container{}, false
 	}
-	c = Container{ID: parts[0], Name: parts[1], Project: parts[2], Service: parts[3], State: parts[5], Ports: parseBindings(parts[7])}
+	c = Container{ID: parts[0], Name: parts[1], Project: parts[2], Service: parts[3], State: parts[5], Ports: parseBindings(parts[7]), session: parts[8]}
 	status := parts[6]
 	if found := exitStatus.FindStringSubmatch(status); found != nil {
 		c.ExitCode, _ = strconv.Atoi(found[1])

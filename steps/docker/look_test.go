@@ -1,10 +1,10 @@
 package docker
 
 import (
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseLook(t *testing.T) {
@@ -38,8 +38,8 @@ func TestParseLook(t *testing.T) {
 		{"cut off", "4711\tp-db-1\tp\tdb", base, true},
 	} {
 		got, ok := parseLook(test.line)
-		if ok != test.ok || !cmp.Equal(got, test.want) {
-			t.Errorf("%s: %v, %s", test.name, ok, cmp.Diff(test.want, got))
+		if ok != test.ok || !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: %v, %s", test.name, ok, fmt.Sprintf("got %+v, want %+v", got, test.want))
 		}
 	}
 }

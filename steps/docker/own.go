@@ -54,10 +54,15 @@ func (e *Engine) pairs(ctx context.Context, format string, args []string) (map[s
 	return found, nil
 }
 
-// composedOnes leaves out the containers that have their hash from an image.
-func (e *Engine) composedOnes(ctx context.Context, list []Resource, committed map[string]string) ([]Resource, error) {
-	if len(list) == 0 || len(committed) == 0 {
-		return list, nil
+// composedOnes leaves out the containers that have their hash from an image, and tells
+// whether there are such images at all.
+func (e *Engine) composedOnes(ctx context.Context, list []Resource) (left []Resource, some bool, err error) {
+	if len(list) == 0 {
+		return nil, false, nil
+	}
+	committed, err := e.committed(ctx)
+	if err != nil || len(committed) == 0 {
+		return list, false, err
 	}
 	args := []string{"container", "inspect"}
 	for _, one := range list {
@@ -67,7 +72,7 @@ func (e *Engine) composedOnes(ctx context.Context, list []Resource, committed ma
 	return slices.DeleteFunc(list, func(one Resource) bool {
 		image, hash, _ := strings.Cut(from[one.ID], " ")
 		return hash != "" && committed[image] == hash
-	}), err
+	}), true, err
 }
 
 // images lists the images that pass the filters by each name that was given to them for

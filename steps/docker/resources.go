@@ -18,6 +18,10 @@ type Resource struct {
 	// Session and Project are what it is labelled with.
 	Session string
 	Project string
+	// step is the step of the session that made it.
+	step string
+	// mounted tells of a container that it may have volumes without a name.
+	mounted bool
 }
 
 // Resources are things that the engine keeps.
@@ -67,41 +71,55 @@ func (e *Engine) Of(ctx context.Context, project string) (Resources, error) {
 
 // listings are the questions, one a kind. Their answers have the same columns.
 var listings = [][]string{
-	{"ps", "--all", "--no-trunc", "--format", columns(".ID", ".Names")},
+	{"ps", "--all", "--no-trunc", "--format", columns(".ID", ".Names") + "\t{{.Mounts}}"},
 	{"network", "ls", "--no-trunc", "--format", columns(".ID", ".Name")},
 	{"volume", "ls", "--format", columns(".Name", ".Name")},
 }
 
 // columns is the format of a listing.
 func columns(id, name string) string {
-	return fmt.Sprintf("{{%s}}\t{{%s}}\t{{.Label %q}}\t{{.Label %q}}", id, name, LabelSession, composeProject)
+	return fmt.Sprintf("{{%s}}\t{{%s}}\t{{.Label %q}}\t{{.Label %q}}\t{{.Label %q}}", id, name, LabelSession, composeProject, LabelStep)
 }
 
 // labelled lists what carries all of the labels and was made for them, see own.go.
 func (e *Engine) labelled(ctx context.Context, labels ...string) (Resources, error) {
 	var r Resources
-	var committed map[string]string
 	filters := filtered(labels)
-	var errs [5]error
-	var wg sync.WaitGroup
-	for i, into := range []*[]Resource{&r.Containers, &r.Networks, &r.Volumes} {
-		args := append(slices.Clone(listings[i]), filters...)
-		if i == 0 {
-			args = append(args, filtered([]string{composeHash})...)
-		}
-		wg.Go(func() { *into, errs[i] = e.listed(ctx, args) })
-	}
-	wg.Go(func() { r.Images, errs[3] = e.images(ctx, filters) })
-	wg.Go(func() { committed, errs[4] = e.committed(ctx) })
-	wg.Wait()
-	err := errors.Join(errs[:]...)
-	if err == nil {
-		r.Containers, err = e.composedOnes(ctx, r.Containers, committed)
+	var err error
+	if r.Containers, err = e.composedContainers(ctx, filters); err == nil {
+		err = sideBySide(
+			func() (err error) {
+				r.Networks, err = e.listed(ctx, append(slices.Clone(listings[1]), filters...))
+				return
+			},
+			func() (err error) {
+				r.Volumes, err = e.listed(ctx, append(slices.Clone(listings[2]), filters...))
+				return
+			},
+			func() (err error) { r.Images, err = e.images(ctx, filters); return },
+			func() (err error) { r.Containers, _, err = e.composedOnes(ctx, r.Containers); return },
+		)
 	}
 	if err != nil {
 		return Resources{}, fmt.Errorf("list what docker has with label %s: %w", strings.Join(labels, " and "), err)
 	}
 	return r, nil
+}
+
+// composedContainers lists the containers that pass the filters and have the mark of Compose.
+func (e *Engine) composedContainers(ctx context.Context, filters []string) ([]Resource, error) {
+	return e.listed(ctx, slices.Concat(listings[0], filters, filtered([]string{composeHash})))
+}
+
+// sideBySide asks several questions at once. The error joins theirs.
+func sideBySide(questions ...func() error) error {
+	errs := make([]error, len(questions))
+	var wg sync.WaitGroup
+	for i, ask := range questions {
+		wg.Go(func() { errs[i] = ask() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // filtered are the arguments by which a listing is one of what carries labels.
@@ -118,8 +136,11 @@ func (e *Engine) listed(ctx context.Context, args []string) ([]Resource, error) 
 	lines, err := e.lines(ctx, args...)
 	var list []Resource
 	for _, line := range lines {
-		parts := append(strings.Split(line, "\t"), "", "", "")
-		list = append(list, Resource{ID: parts[0], Name: parts[1], Session: parts[2], Project: parts[3]})
+		parts := append(strings.Split(line, "\t"), "", "", "", "", "")
+		list = append(list, Resource{
+			ID: parts[0], Name: parts[1], Session: parts[2], Project: parts[3], step: parts[4],
+			mounted: slices.ContainsFunc(strings.Split(parts[5], ","), nameless),
+		})
 	}
 	return list, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,8 +46,8 @@ type Status struct {
 
 const (
 	// pollFirst and pollMost are the pauses between two looks at the
-	// containers. Each look is two processes.
-	pollFirst = 200 * time.Millisecond
+	// containers. Each look is a process, or two.
+	pollFirst = 400 * time.Millisecond
 	pollMost  = time.Second
 	// steady is how long a container without a health check must have run:
 	// the engine says "running" of one that dies at once, too.
@@ -70,16 +71,7 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := e.unpause(ctx, o.Name); err != nil {
-		return err
-	}
-	if err := e.still(ctx, o); err != nil {
-		return err
-	}
-	if err := e.stages(ctx, o); err != nil {
-		return err
-	}
-	before, err := e.containers(ctx, composeProject+"="+o.Name)
+	before, err := e.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -109,14 +101,33 @@ func (e *Engine) Up(ctx context.Context, o UpOptions) error {
 	}
 }
 
-// unpause lets go on what somebody has paused: Compose cannot start it.
-func (e *Engine) unpause(ctx context.Context, project string) error {
-	labels := filtered([]string{composeProject + "=" + project, composeHash})
-	ids, err := e.lines(ctx, append([]string{"ps", "--quiet", "--filter", "status=paused"}, labels...)...)
-	if err == nil && len(ids) > 0 {
-		_, err = e.docker(ctx, append([]string{"unpause"}, ids...)...)
-	}
+// prepare does what must be done before Compose starts anything, and lists the
+// containers that there are then.
+func (e *Engine) prepare(ctx context.Context, o UpOptions) ([]container, error) {
+	seen, err := e.look(ctx, composeProject+"="+o.Name)
 	if err != nil {
+		return nil, fmt.Errorf("look what there is of the services: %w", err)
+	}
+	if err := e.unpause(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := e.still(ctx, o); err != nil {
+		return nil, err
+	}
+	built, err := e.stages(ctx, o)
+	if err != nil || len(seen) == 0 && !o.Anew && !built {
+		return nil, err
+	}
+	return e.containers(ctx, composeProject+"="+o.Name)
+}
+
+// unpause lets go on what somebody has paused: Compose cannot start it.
+func (e *Engine) unpause(ctx context.Context, seen []Container) error {
+	paused := slices.DeleteFunc(slices.Clone(seen), func(c Container) bool { return c.State != "paused" })
+	if len(paused) == 0 {
+		return nil
+	}
+	if _, err := e.docker(ctx, append([]string{"unpause"}, ids(paused)...)...); err != nil {
 		return fmt.Errorf("let paused containers go on: %w", err)
 	}
 	return nil
@@ -139,8 +150,8 @@ func (e *Engine) still(ctx context.Context, o UpOptions) error {
 }
 
 // stages builds what other services are built from, as far as it is not there:
-// Compose builds all at once.
-func (e *Engine) stages(ctx context.Context, o UpOptions) error {
+// Compose builds all at once. It tells whether there are any.
+func (e *Engine) stages(ctx context.Context, o UpOptions) (staged bool, err error) {
 	services, images := map[int][]string{}, map[int][]string{}
 	last := 0
 	for _, s := range o.Services {
@@ -153,18 +164,19 @@ func (e *Engine) stages(ctx context.Context, o UpOptions) error {
 		}
 		command, err := e.composed(ctx, o.Project, append([]string{"build"}, services[stage]...)...)
 		if err != nil {
-			return err
+			return true, err
 		}
 		if err := command.Run(ctx); err != nil {
-			return fmt.Errorf("build %s, which others are built from: %w", strings.Join(services[stage], ", "), brief(meaning(err)))
+			return true, fmt.Errorf("build %s, which others are built from: %w", strings.Join(services[stage], ", "), brief(meaning(err)))
 		}
 	}
-	return nil
+	return last > 0, nil
 }
 
 // watch looks at the containers until all is well (nil, nil), until a service
 // cannot become what it should be, or until Compose fails.
 func (e *Engine) watch(ctx context.Context, w *watch, ended <-chan error) (error, error) {
+	var s sight
 	for pause := pollFirst; ; pause = min(pause*5/4, pollMost) {
 		select {
 		case <-ctx.Done():
@@ -174,13 +186,19 @@ func (e *Engine) watch(ctx context.Context, w *watch, ended <-chan error) (error
 			if err != nil {
 				return nil, err
 			}
-		case <-time.After(pause):
+		case <-time.After(w.wait(pause)):
 		}
-		list, err := e.containers(ctx, composeProject+"="+w.Name)
+		closely, err := e.see(ctx, w, &s)
 		if err != nil {
 			return nil, err
 		}
-		verdict, ready := w.look(list, time.Now())
+		verdict, ready := w.look(s.list, time.Now())
+		if (verdict != nil || ready) && !closely { // what is told is what is so now
+			if s.list, err = e.containers(ctx, composeProject+"="+w.Name); err != nil {
+				return nil, err
+			}
+			verdict, ready = w.look(s.list, time.Now())
+		}
 		if verdict != nil || ready {
 			return verdict, nil
 		}

@@ -3,6 +3,8 @@ package docker
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -44,10 +46,18 @@ func (e *Engine) Verify(ctx context.Context, o UpOptions) error {
 	if len(o.Services) == 0 {
 		return nil
 	}
+	if seen, err := e.look(ctx, composeProject+"="+o.Name); err != nil || running(seen) && whole(o, described(seen)) == nil {
+		return err
+	}
 	list, err := e.containers(ctx, composeProject+"="+o.Name)
 	if err != nil {
 		return err
 	}
+	return whole(o, list)
+}
+
+// whole looks whether the containers are what a session is to have.
+func whole(o UpOptions, list []container) error {
 	conditions, _ := observe(o, list)
 	for i, s := range o.Services {
 		if c := conditions[i]; !c.ready {
@@ -58,6 +68,32 @@ func (e *Engine) Verify(ctx context.Context, o UpOptions) error {
 		}
 	}
 	return nil
+}
+
+// running reports whether all run. Of those that do, one look tells all that counts.
+func running(list []Container) bool {
+	return !slices.ContainsFunc(list, func(c Container) bool { return c.State != "running" })
+}
+
+// described are containers as far as one look tells.
+func described(list []Container) []container {
+	var all []container
+	for _, seen := range list {
+		c := container{
+			ID: seen.ID, Name: seen.Name, Ports: map[string][]binding{},
+			Labels: map[string]string{composeProject: seen.Project, composeService: seen.Service, LabelSession: seen.session},
+		}
+		c.State.Status = seen.State
+		if seen.Health != "" {
+			c.State.Health = &health{Status: seen.Health}
+		}
+		for _, b := range seen.Ports {
+			key := portKey(b.Container, b.Protocol)
+			c.Ports[key] = append(c.Ports[key], binding{HostPort: strconv.Itoa(b.Host)})
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 // published compares what the containers of a service publish with its leases.

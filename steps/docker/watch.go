@@ -26,7 +26,10 @@ type watch struct {
 	since map[string]time.Time
 	// complete is when all containers were there.
 	complete time.Time
-	told     map[string]string
+	// ripe is how long it takes until all is well if all stays as it is; 0 if
+	// that cannot be told.
+	ripe time.Duration
+	told map[string]string
 }
 
 func newWatch(o UpOptions, before []container) *watch {
@@ -52,6 +55,8 @@ type condition struct {
 	probe  string
 	// missing: not all of its containers are there.
 	missing bool
+	// ripens is how long it must go on so to be ready.
+	ripens time.Duration
 }
 
 // look judges what there is. The error is a service that failed, or says that
@@ -66,6 +71,7 @@ func (w *watch) look(list []container, now time.Time) (verdict error, ready bool
 		}
 		all = all && !conditions[i].missing
 	}
+	w.ripe = ripening(conditions)
 	w.tell(conditions, readyOf)
 	for i, c := range conditions {
 		if c.failed {
@@ -89,6 +95,26 @@ func (w *watch) look(list []container, now time.Time) (verdict error, ready bool
 	default:
 		return nil, false
 	}
+}
+
+// ripening is how long it takes until all is well if all stays as it is; 0 if that
+// cannot be told.
+func ripening(conditions []condition) (most time.Duration) {
+	for _, c := range conditions {
+		if !c.ready && c.ripens <= 0 {
+			return 0
+		}
+		most = max(most, c.ripens)
+	}
+	return most
+}
+
+// wait is the time to the next look, which is not later than all may be well.
+func (w *watch) wait(pause time.Duration) time.Duration {
+	if w.upEnded && w.ripe > 0 {
+		return min(w.ripe, pollMost)
+	}
+	return pause
 }
 
 // tell reports what has changed.
@@ -121,6 +147,8 @@ func (w *watch) of(s Service, list []container, now time.Time) condition {
 		case now.failed:
 			return now
 		case worst.ready:
+			worst = now
+		case worst.ripens > 0 && !now.ready && (now.ripens == 0 || now.ripens > worst.ripens):
 			worst = now
 		}
 	}
@@ -168,13 +196,13 @@ func (w *watch) running(s Service, c container, now time.Time) condition {
 	if w.since[key].IsZero() {
 		w.since[key] = now
 	}
-	again := w.restarts[c.ID] < c.Restarts
+	again, so := w.restarts[c.ID] < c.Restarts, now.Sub(w.since[key])
 	switch {
 	case w.hasty:
-	case again && now.Sub(w.since[key]) < steadyAgain:
-		return condition{state: fmt.Sprintf("started again, %d times", c.Restarts)}
-	case now.Sub(w.since[key]) < steady:
-		return condition{state: "started"}
+	case again && so < steadyAgain:
+		return condition{state: fmt.Sprintf("started again, %d times", c.Restarts), ripens: steadyAgain - so}
+	case so < steady:
+		return condition{state: "started", ripens: steady - so}
 	}
 	return condition{state: "running", ready: true}
 }

@@ -250,4 +250,14 @@ func TestBroom(t *testing.T) {
 	if b.calm != 0 {
 		t.Errorf("calm again: %+v", b)
 	}
+	begun, looks := now.Add(3*time.Second), 1
+	for at := begun; b.calm < settle; looks++ {
+		if at = at.Add(b.pause()); b.pause() <= 0 || at.Sub(begun) > settle {
+			t.Fatalf("after %d looks in %s: %+v", looks, at.Sub(begun), b)
+		}
+		b.look(Resources{}, at)
+	}
+	if looks > 6 {
+		t.Errorf("%d looks until it is believed that nothing appears", looks)
+	}
 }

@@ -1,0 +1,57 @@
+package docker
+
+import "testing"
+
+// TestSight: a listing spares a closer look only where that can tell nothing new.
+func TestSight(t *testing.T) {
+	t.Parallel()
+	row := func(state, health string) Container { return Container{ID: "a", State: state, Health: health} }
+	for _, test := range []struct {
+		name        string
+		before, now []Container
+		upEnded     bool
+		want        bool
+	}{
+		{"nothing yet", nil, nil, false, true},
+		{"nothing, and Compose has ended", nil, nil, true, true},
+		{"one more", nil, []Container{row("running", "")}, false, false},
+		{"runs", []Container{row("running", "")}, []Container{row("running", "")}, false, true},
+		{"runs, and Compose has ended", []Container{row("running", "")}, []Container{row("running", "")}, true, false},
+		{"starts", []Container{row("running", "starting")}, []Container{row("running", "starting")}, true, true},
+		{"is healthy", []Container{row("running", "starting")}, []Container{row("running", "healthy")}, true, false},
+		{"may fail once more", []Container{row("running", "unhealthy")}, []Container{row("running", "unhealthy")}, true, false},
+		{"may not have started", []Container{row("created", "")}, []Container{row("created", "")}, false, false},
+		{"is restarted", []Container{row("restarting", "")}, []Container{row("restarting", "")}, false, false},
+		{"another", []Container{row("running", "")}, []Container{{ID: "b", State: "running"}}, false, false},
+		{"has ended otherwise", []Container{row("exited", "")}, []Container{{ID: "a", State: "exited", ExitCode: 1}}, false, false},
+	} {
+		s := sight{rows: test.before}
+		if got := s.same(&watch{upEnded: test.upEnded}, test.now); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+// TestRipening: a watch waits for what only has to go on as it is, and for nothing else.
+func TestRipening(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		list []condition
+		want int
+	}{
+		"all well":          {[]condition{{ready: true}}, 0},
+		"the last of two":   {[]condition{{ripens: 2}, {ripens: 3}, {ready: true}}, 3},
+		"something to come": {[]condition{{ripens: 2}, {state: "starting"}}, 0},
+	} {
+		if got := ripening(test.list); int(got) != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+	w := watch{ripe: 5}
+	if got := w.wait(pollFirst); got != pollFirst {
+		t.Errorf("waits %s while Compose is at work", got)
+	}
+	if w.upEnded = true; w.wait(pollFirst) != 5 {
+		t.Errorf("waits %s, want 5ns", w.wait(pollFirst))
+	}
+}
