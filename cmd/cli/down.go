@@ -141,10 +141,7 @@ func (a *app) down(o downOptions, args []string) error {
 // showDown prints what became of a session that was as it was seen; its branch was there
 // then, or was not.
 func (a *app) showDown(seen, s session.Session, was bool, lost []string, given []abandoned) error {
-	branch, deleted := branchFate(seen) // what is down knows nothing any more
-	if deleted && !was {
-		branch, deleted = "", false // somebody else had deleted it
-	}
+	branch, deleted := branchFate(seen, was) // what is down knows nothing any more
 	if a.json {
 		if text := dataGone(lost); text != "" {
 			a.warn("%s is stopped; %s", s.Slug, text)
@@ -168,12 +165,15 @@ func (a *app) showDown(seen, s session.Session, was bool, lost []string, given [
 }
 
 // branchFate says what has become of the branch of a session, as that was before it was
-// taken down; empty if nobody can tell.
-func branchFate(s session.Session) (text string, deleted bool) {
+// taken down, and was there then or not; empty if nobody can tell, or somebody else had
+// deleted it.
+func branchFate(s session.Session, was bool) (text string, deleted bool) {
 	kept, deleted := steps.Branch(context.Background(), s)
 	switch {
 	case kept:
 		text = fmt.Sprintf("; branch %s is kept", s.Branch)
+	case deleted && !was:
+		deleted = false
 	case deleted:
 		text = fmt.Sprintf("; branch %s was ours, had no commits, and is deleted", s.Branch)
 	}

@@ -13,6 +13,7 @@ import (
 	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/saga/session"
+	"ecluse/steps"
 )
 
 // downAtOnce is how many sessions are taken down side by side.
@@ -112,12 +113,13 @@ func (a *app) downSeveral(o downOptions, list []session.Session) ([]*downed, err
 			if r.err = context.Cause(stops.Soft); r.err != nil {
 				return
 			}
+			was, _ := steps.Branch(context.Background(), s)
 			held := dataOf(context.Background(), s, o.Options)
 			after, err := m.Down(stops, session.DownRequest{Key: s.Key, Options: o.Options, Wait: o.wait})
 			r.down(after, err)
 			r.DataRemoved = held.gone(after)
 			if r.err == nil {
-				r.fate, r.BranchDeleted = branchFate(s)
+				r.fate, r.BranchDeleted = branchFate(s, was)
 			}
 		})
 	}
