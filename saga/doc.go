@@ -11,7 +11,8 @@ able to, verified. An attempt is one call of Do or Compensate. A fact is a value
 that a step saved. A run is one execution of a plan, forward or backward; its
 owner is the process that carries it out. The journal is the durable record:
 [Progress] is where every step stands, and each transition leaves an [Entry]
-in the history.
+in the history. Of a step's error it keeps the text, for people, and the code that the
+step gave it ([Coded]), for programs; the engine decides nothing by either.
 
 # The machine
 

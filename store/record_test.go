@@ -11,6 +11,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"ecluse/fsm"
+	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/store/storetest"
 )
@@ -65,6 +67,38 @@ func TestNewerRecord(t *testing.T) {
 			up(t, s, 4)
 			if _, err := (&storetest.Script{Store: s, Key: key(5)}).Up(2); !errors.Is(err, session.ErrStale) {
 				t.Errorf("the slot of the unknown record: %v", err)
+			}
+		})
+	}
+}
+
+// TestRecordOfAnyCause: a record that has no cause of its failure, as those of before
+// there were any, and one whose cause only a newer version knows, can be used.
+func TestRecordOfAnyCause(t *testing.T) {
+	for name, cause := range map[string]any{"older": nil, "newer": "struck by lightning"} {
+		t.Run(name, func(t *testing.T) {
+			s := New(t.TempDir())
+			script, _ := up(t, s, 1)
+			_, errClaim := script.Claim(session.ClaimDown, 0)
+			_, errTell := script.Tell(saga.Event{Kind: saga.StepCompensationFailed, Step: "compose", Err: "no space", Code: "full", Permanent: true})
+			if err := errors.Join(errClaim, errTell); err != nil {
+				t.Fatal(err)
+			}
+			rewrite(t, s, 1, func(row map[string]any) {
+				f, step := row["failure"].(map[string]any), row["progress"].(map[string]any)["steps"].([]any)[1].(map[string]any)
+				delete(f, "cause")
+				delete(step, "code")
+				if cause != nil {
+					f["cause"], step["code"] = cause, cause
+				}
+			})
+			got, err := s.Get(key(1))
+			want, _ := cause.(string)
+			if err != nil || got.Failure.Cause != want || got.Progress.Steps[1].Code != want || got.Failure.Message != "compensate: no space" {
+				t.Errorf("%+v, %v", got.Failure, err)
+			}
+			if gone, err := script.Down(); err != nil || gone.State != fsm.Absent {
+				t.Errorf("down: %s, %v", gone.State, err)
 			}
 		})
 	}

@@ -14,7 +14,8 @@ result: in logs, and in exec and shell, where ecluse becomes the command.
 Errors are one line, "ecluse: what happened; what to do", in lower case and
 without a full stop, followed by lines "hint: COMMAND" whose command works when
 it is pasted, the likeliest first. With --json the error is printed to stdout as well;
-"hints" has all of them where there are several:
+"hints" has all of them where there are several, and "cause" the word for why a step
+failed, where there is one:
 
 	{"error": {"code": "busy", "message": "…", "hint": "…", "step": "…", "log": "…"}}
 
