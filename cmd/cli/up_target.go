@@ -99,7 +99,7 @@ func namedTarget(ctx context.Context, st session.Store, repo git.Repo, name stri
 	}
 	slug, err := session.Slug(name)
 	if err != nil {
-		return upTarget{}, err
+		return upTarget{}, hintSlug(ctx, repo, name, err)
 	}
 	target := upTarget{key: session.Key{Repo: repo.CommonDir, Slug: slug}, branch: name}
 	s, err := st.Get(target.key)
@@ -118,6 +118,30 @@ func namedTarget(ctx context.Context, st session.Store, repo git.Repo, name stri
 	}
 	target.branch, target.had = "", s.Branch
 	return target, nil
+}
+
+// hintSlug names a branch that would do in place of one that no slug can be made of, such
+// as "a": one that begins at it, if it is there. A branch of the user's is not renamed.
+func hintSlug(ctx context.Context, repo git.Repo, name string, err error) error {
+	letters := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(name))
+	other := "feat-" + cmp.Or(letters, "1")
+	if taken, failed := repo.HasBranch(ctx, other); failed != nil || taken {
+		return err
+	}
+	hint := "ecluse up " + other
+	res, failed := repo.Resolve(ctx, name, "")
+	switch {
+	case as[*git.CheckedOutError](failed) || failed == nil && res.Kind == git.KindLocal:
+		hint += " --from " + git.Quote(name)
+	case failed == nil && res.Kind != git.KindNew:
+		return err // what begins at a remote's branch would follow it
+	}
+	return hinted{err, hint}
 }
 
 // branchTarget is the session that the user has named. A slug, of which there is neither
