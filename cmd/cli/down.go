@@ -58,16 +58,37 @@ what each leaves; all others are compensated as ever.`,
 			return a.downEach(o, list)
 		},
 	}
-	f := cmd.Flags()
-	f.BoolVar(&o.KeepWorktree, "keep-worktree", false, "stop everything, but keep the worktree, the slot and the ports; the data of containers goes, unless --keep-volumes is given, too")
-	f.BoolVar(&o.DeleteWorktree, "delete-worktree", false, "remove the worktree even if it was there before the session")
-	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the session's containers")
-	f.BoolVar(&o.KeepBranch, "keep-branch", false, "keep the branch, even if the session made it and it has no commits")
-	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
-	f.StringSliceVar(&o.Abandon, "abandon", nil, "go on without `STEP`s that a down has failed at, and say what they leave")
-	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of the session")
-	cmd.MarkFlagsMutuallyExclusive("keep-worktree", "delete-worktree")
+	o.declare(cmd, false)
+	cmd.Flags().StringSliceVar(&o.Abandon, "abandon", nil, "go on without `STEP`s that a down has failed at, and say what they leave")
 	return cmd
+}
+
+// declare adds the flags that down and shutdown have in common, as they are called and
+// told of for one session, or for all.
+func (o *downOptions) declare(cmd *cobra.Command, all bool) {
+	of := func(one, many string) string {
+		if all {
+			return many
+		}
+		return one
+	}
+	keep, remove := of("keep-worktree", "keep-worktrees"), of("delete-worktree", "delete-worktrees")
+	f := cmd.Flags()
+	f.BoolVar(&o.KeepWorktree, keep, false, of(
+		"stop everything, but keep the worktree, the slot and the ports; the data of containers goes, unless --keep-volumes is given, too",
+		"stop everything, but keep the worktrees, the slots and the ports; data goes, unless --keep-volumes is given, too"))
+	f.BoolVar(&o.DeleteWorktree, remove, false, of(
+		"remove the worktree even if it was there before the session",
+		"remove also worktrees that were there before their sessions"))
+	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, of(
+		"keep the data of the session's containers",
+		"keep the data of the sessions' containers"))
+	f.BoolVar(&o.KeepBranch, of("keep-branch", "keep-branches"), false, of(
+		"keep the branch, even if the session made it and it has no commits",
+		"keep also branches that the sessions made and that have no commits"))
+	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
+	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of "+of("the", "a")+" session")
+	cmd.MarkFlagsMutuallyExclusive(keep, remove)
 }
 
 // downResult is what down prints with --json.

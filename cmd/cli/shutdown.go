@@ -43,15 +43,8 @@ theirs, and ecluse ls shows what is left.`,
 			return a.downEach(o, list)
 		},
 	}
-	f := cmd.Flags()
-	f.BoolVar(&all, "all", false, "the sessions of every repository on this machine")
-	f.BoolVar(&o.KeepWorktree, "keep-worktrees", false, "stop everything, but keep the worktrees, the slots and the ports; data goes, unless --keep-volumes is given, too")
-	f.BoolVar(&o.DeleteWorktree, "delete-worktrees", false, "remove also worktrees that were there before their sessions")
-	f.BoolVar(&o.KeepVolumes, "keep-volumes", false, "keep the data of the sessions' containers")
-	f.BoolVar(&o.KeepBranch, "keep-branches", false, "keep also branches that the sessions made and that have no commits")
-	f.BoolVar(&o.NoHooks, "no-hooks", false, "do not run pre_down and post_down")
-	f.DurationVar(&o.wait, "wait", 0, "wait up to `DURATION` for another down of a session")
-	cmd.MarkFlagsMutuallyExclusive("keep-worktrees", "delete-worktrees")
+	o.declare(cmd, true)
+	cmd.Flags().BoolVar(&all, "all", false, "the sessions of every repository on this machine")
 	return cmd
 }
 
