@@ -25,7 +25,7 @@ bind mount from outside the worktree) is said in a warning.
 # The engine
 
 [Engine] is the docker command line. Contexts, DOCKER_HOST and credentials are
-what they are for the user who runs it, because the same program reads them. Four
+what they are for the user who runs it, because the same program reads them. Five
 facts shape it:
 
   - A client that is killed does not stop the daemon: containers appear for a
@@ -37,5 +37,8 @@ facts shape it:
     where nothing of it is. [Place] is remembered with what was made there.
   - A daemon that does not answer proves nothing. [ErrUnreachable] is returned,
     and nobody may conclude that anything is gone.
+  - A question is a process, and ten sessions ask at once. [At] asks for nothing: the
+    first answer shows that the engine is there. A listing that tells all is well
+    spares a closer look, and one of all containers those by project and by session.
 */
 package docker

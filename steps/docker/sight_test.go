@@ -55,3 +55,34 @@ func TestRipening(t *testing.T) {
 		t.Errorf("waits %s, want 5ns", w.wait(pollFirst))
 	}
 }
+
+// TestSpares: of all that Compose made on a machine only what is the project's, or the
+// step's, goes.
+func TestSpares(t *testing.T) {
+	t.Parallel()
+	mine := DownOptions{Project: Project{Name: "p"}, Session: "s", Step: "compose"}
+	var nothing DownOptions
+	for _, test := range []struct {
+		name   string
+		of     DownOptions
+		one    Resource
+		spared bool
+	}{
+		{"of the project", mine, Resource{Project: "p"}, false},
+		{"of the project, made by another session", mine, Resource{Project: "p", Session: "other"}, false},
+		{"of the step", mine, Resource{Session: "s", step: "compose"}, false},
+		{"of another step", mine, Resource{Session: "s", step: "compose:b"}, true},
+		{"of any step", DownOptions{Project: mine.Project, Session: "s"}, Resource{Session: "s", step: "compose:b"}, false},
+		{"of another project of the session", mine, Resource{Project: "q", Session: "s", step: "compose"}, true},
+		{"of another session", mine, Resource{Session: "other", step: "compose"}, true},
+		{"of another project", mine, Resource{Project: "q"}, true},
+		{"of nobody", mine, Resource{}, true},
+		{"of nobody, by nothing", nothing, Resource{}, true},
+		{"of a project, by nothing", nothing, Resource{Project: "p"}, true},
+		{"of a session, by nothing", nothing, Resource{Session: "s"}, true},
+	} {
+		if got := test.of.spares(test.one); got != test.spared {
+			t.Errorf("%s: spared %v", test.name, got)
+		}
+	}
+}
