@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ecluse/saga/session"
 	"ecluse/steps/dotenv"
+	"ecluse/steps/proc"
 	"ecluse/steps/settings"
 )
 
@@ -18,6 +20,8 @@ import (
 type Outer struct {
 	session string
 	marks   map[string]string
+	// pane are the tmux variables of a session's window that ecluse was started in.
+	pane map[string]string
 }
 
 // envWorktree and envSlug are in the environment of all that a session runs, and in
@@ -32,6 +36,12 @@ const (
 var lasting = []string{
 	"ECLUSE_STATE_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "HOME", "PATH", "SHELL", "TERM", "USER", "LOGNAME", "TMPDIR",
 }
+
+// envTmux and envPane lead a program to the tmux in whose window it runs.
+const (
+	envTmux = "TMUX"
+	envPane = "TMUX_PANE"
+)
 
 // stepMarks say of which step's attempt a program of a session is.
 var stepMarks = []string{settings.EnvStep, settings.EnvRun, settings.EnvAttempt}
@@ -51,11 +61,12 @@ func Leave(find func(id, worktree string) (session.Session, bool)) Outer {
 		name, value, _ := strings.Cut(entry, "=")
 		env[name] = value
 	}
+	pane := leavePane(env)
 	id, worktree := env[settings.EnvSession], env[envWorktree]
 	if id == "" && (worktree == "" || env[envSlug] == "") {
-		return Outer{}
+		return Outer{pane: pane}
 	}
-	outer := Outer{session: id, marks: map[string]string{}}
+	outer := Outer{session: id, marks: map[string]string{}, pane: pane}
 	for _, name := range stepMarks {
 		if value, set := env[name]; set {
 			outer.marks[name] = value
@@ -66,6 +77,34 @@ func Leave(find func(id, worktree string) (session.Session, bool)) Outer {
 	}
 	return outer
 }
+
+// leavePane takes out what leads to the tmux of a session in whose window ecluse was
+// started: a hook that asks tmux for something would act on that. The user's own tmux
+// stays.
+func leavePane(env map[string]string) map[string]string {
+	parts := strings.Split(env[envTmux], ",") // socket, server, session
+	if len(parts) < 3 {
+		return nil
+	}
+	server, err := strconv.Atoi(parts[len(parts)-2])
+	if err != nil {
+		return nil
+	}
+	if step, _ := proc.Variable(server, settings.EnvStep); step != tmuxKind {
+		return nil
+	}
+	pane := map[string]string{}
+	for _, name := range []string{envTmux, envPane} {
+		if value, set := env[name]; set {
+			pane[name] = value
+			_ = os.Unsetenv(name) // it is the name of a variable that there is
+		}
+	}
+	return pane
+}
+
+// InTmux reports whether ecluse was started in a window of the tmux at a socket.
+func (o Outer) InTmux(socket string) bool { return strings.HasPrefix(o.pane[envTmux], socket+",") }
 
 // setFor are the variables of a session as its programs get them, out of the files of
 // its worktree.
@@ -130,8 +169,9 @@ func leftovers(env, set map[string]string) []string {
 }
 
 // marked adds the marks of the step that ecluse was started in to the environment of
-// another program of its session.
+// another program of its session. What ecluse becomes stays in its window.
 func (o Outer) marked(env map[string]string, s session.Session) {
+	maps.Copy(env, o.pane)
 	if o.session == s.ID {
 		maps.Copy(env, o.marks)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -57,7 +56,7 @@ func (a *app) attach(ctx context.Context, s session.Session) error {
 		return err
 	}
 	args, socket, ok := steps.TmuxOf(ctx, s, st.Dir(s.Key))
-	if !ok || strings.HasPrefix(a.Getenv("TMUX"), socket+",") {
+	if !ok || a.outer.InTmux(socket) {
 		return nil
 	}
 	path, err := exec.LookPath(args[0])
