@@ -24,6 +24,13 @@ var (
 	_ saga.Verifier = env{}
 )
 
+// The keys of the step's facts: that it writes [settings.EnvFile], and an inherited for
+// each entry that it makes, by its name.
+const (
+	envWritten = "written"
+	envMade    = "made"
+)
+
 func planEnv(p *planner) {
 	p.add(saga.Spec{
 		Name: "env", Kind: "env", Cause: "every session has one",
@@ -71,17 +78,17 @@ func (e env) own(ctx context.Context, repo git.Repo, a *saga.Attempt) error {
 			settings.EnvFile, s.Branch, git.Quote(s.Root)))
 	}
 	written := false
-	if _, err := a.Load("written", &written); err != nil || written {
+	if _, err := a.Load(envWritten, &written); err != nil || written {
 		return err
 	}
-	return a.Save("written", true)
+	return a.Save(envWritten, true)
 }
 
 // inherit makes the links and copies. What it makes it notes before: what was
 // there, or what the branch tracks, is not ours.
 func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error {
 	made := map[string]inherited{}
-	if _, err := a.Load("made", &made); err != nil {
+	if _, err := a.Load(envMade, &made); err != nil {
 		return err
 	}
 	h, err := openHeritage(e.Session())
@@ -107,7 +114,7 @@ func (e env) inherit(ctx context.Context, repo git.Repo, a *saga.Attempt) error 
 		}
 		if have, ok := made[name]; !ok || have != note {
 			made[name] = note
-			if err := errors.Join(a.Save("made", made), e.mark(repo, made)); err != nil {
+			if err := errors.Join(a.Save(envMade, made), e.mark(repo, made)); err != nil {
 				return err
 			}
 		}
@@ -174,7 +181,7 @@ func (e env) Verify(_ context.Context, _ *saga.Attempt) error {
 func (e env) Compensate(ctx context.Context, a *saga.Attempt) error {
 	s := e.Session()
 	made := map[string]inherited{}
-	if _, err := a.Load("made", &made); err != nil {
+	if _, err := a.Load(envMade, &made); err != nil {
 		return err
 	}
 	if info, err := os.Lstat(s.Worktree); Gone(s.Worktree) || err == nil && !info.IsDir() {
@@ -213,7 +220,7 @@ func (e env) removeFile(ctx context.Context, a *saga.Attempt) error {
 		return err
 	}
 	written := false
-	if _, err := a.Load("written", &written); err != nil {
+	if _, err := a.Load(envWritten, &written); err != nil {
 		return err
 	}
 	// A worktree that is damaged is for its own step to judge.

@@ -25,7 +25,7 @@ func ComposeOf(s session.Session, i int) (fact ComposeFact, known bool) {
 // WorktreeOf is what became of the session's worktree; false if nothing is recorded.
 func WorktreeOf(s session.Session) (fact WorktreeFact, known bool) {
 	i := s.Plan.Index(WorktreeStep)
-	return fact, i >= 0 && recorded(s, i, "worktree", &fact)
+	return fact, i >= 0 && recorded(s, i, worktreeFactKey, &fact)
 }
 
 // recorded reads a fact, and reports whether it could be read.

@@ -41,6 +41,9 @@ type WorktreeFact struct {
 	Removing *removal `json:"removing,omitempty"`
 }
 
+// worktreeFactKey is the fact's key.
+const worktreeFactKey = "worktree"
+
 func planWorktree(p *planner) {
 	p.add(saga.Spec{
 		Name: WorktreeStep, Kind: "worktree", Cause: "every session has one", Keep: true,
@@ -102,13 +105,13 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 		}
 	}
 	fact.Finished, fact.Identity = true, identity
-	return a.Save("worktree", fact)
+	return a.Save(worktreeFactKey, fact)
 }
 
 // settle loads what an earlier attempt has decided, or decides it now. A removal that
 // was cut off is finished first.
 func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (fact WorktreeFact, known bool, err error) {
-	if known, err = a.Load("worktree", &fact); err != nil {
+	if known, err = a.Load(worktreeFactKey, &fact); err != nil {
 		return fact, known, err
 	}
 	if fact.Removing != nil {
@@ -122,7 +125,7 @@ func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (f
 	if fact, err = w.decide(ctx, repo); err != nil {
 		return fact, known, saga.Permanent(err)
 	}
-	return fact, known, a.Save("worktree", fact)
+	return fact, known, a.Save(worktreeFactKey, fact)
 }
 
 // make makes the worktree if it is not whole. An earlier attempt may have left a
@@ -229,7 +232,7 @@ func occupied(path string) bool {
 func (w worktree) Verify(ctx context.Context, a *saga.Attempt) error {
 	s := w.Session()
 	var fact WorktreeFact
-	known, err := a.Load("worktree", &fact)
+	known, err := a.Load(worktreeFactKey, &fact)
 	if err != nil {
 		return err
 	}

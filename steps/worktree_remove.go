@@ -44,7 +44,7 @@ func inode(path string) uint64 {
 // Compensate removes what Do made. Work that was not committed is saved first.
 func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
 	var fact WorktreeFact
-	known, err := a.Load("worktree", &fact)
+	known, err := a.Load(worktreeFactKey, &fact)
 	if err != nil || !known {
 		return err
 	}
@@ -89,7 +89,7 @@ func Branch(ctx context.Context, s session.Session) (there, deleted bool) {
 	}
 	var fact WorktreeFact
 	i := s.Plan.Index(WorktreeStep)
-	known := i >= 0 && i < len(s.Progress.Steps) && json.Unmarshal(s.Progress.Steps[i].Facts["worktree"], &fact) == nil
+	known := i >= 0 && i < len(s.Progress.Steps) && json.Unmarshal(s.Progress.Steps[i].Facts[worktreeFactKey], &fact) == nil
 	return false, known && fact.BranchMade
 }
 
@@ -123,7 +123,7 @@ func (w worktree) remove(ctx context.Context, repo git.Repo, fact *WorktreeFact,
 				trash = fact.Removing.Trash
 			}
 			fact.Removing = &removal{Inode: inode(s.Worktree), At: begun, Trash: trash}
-			return a.Save("worktree", *fact)
+			return a.Save(worktreeFactKey, *fact)
 		},
 	})
 	return err
@@ -141,7 +141,7 @@ func (w worktree) finishRemoval(ctx context.Context, repo git.Repo, fact *Worktr
 		fact.Finished = false
 	}
 	fact.Removing = nil
-	return a.Save("worktree", *fact)
+	return a.Save(worktreeFactKey, *fact)
 }
 
 // written reports whether a file in a ruin was written after a time: somebody went
@@ -252,7 +252,7 @@ func (w worktree) saveWork(ctx context.Context, repo git.Repo, unfinished bool, 
 		return nil, err
 	}
 	var fact WorktreeFact
-	if _, err := a.Load("worktree", &fact); err != nil {
+	if _, err := a.Load(worktreeFactKey, &fact); err != nil {
 		return nil, err
 	}
 	unborn, same, err := repo.Unborn(ctx, s.Worktree, fact.Resolution.Base)

@@ -49,12 +49,11 @@ func (r *rebuilder) databaseOf(d settings.Database) string {
 	return ""
 }
 
-// databaseFact is the fact of a step that makes a database. Nobody has noted it, so that
-// the database's label must say whose it is before anything is done to it.
-func (r *rebuilder) databaseFact(spec saga.Spec) (map[string]any, bool) {
+// databaseFact is the fact of a step that makes a database.
+func (r *rebuilder) databaseFact(spec saga.Spec) (steps.Facts, bool) {
 	for _, d := range r.cfg.Databases {
 		if name := r.databases[d.Name]; spec.Name == "database:"+d.Name && name != "" {
-			return map[string]any{"database": map[string]any{"name": name, "run": r.s.Run.ID, "unproven": true}}, true
+			return steps.DatabaseFacts(name, r.s.Run.ID), true
 		}
 	}
 	return nil, false

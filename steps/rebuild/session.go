@@ -7,12 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"ecluse/fsm"
 	"ecluse/saga"
@@ -201,7 +200,7 @@ func (r *rebuilder) trace(ctx context.Context) error {
 			state.Facts = map[string]json.RawMessage{}
 		}
 		for key, fact := range facts {
-			if _, known := state.Facts[key]; known && key != factProcess {
+			if _, known := state.Facts[key]; known && spec.Kind != "service" { // a process that runs is newer
 				continue
 			}
 			data, err := json.Marshal(fact)
@@ -220,43 +219,39 @@ func (r *rebuilder) trace(ctx context.Context) error {
 	return nil
 }
 
-// The names and keys under which steps keep what they must know to compensate. They are
-// a part of journals, so they stay.
-const (
-	tmuxStep    = "tmux"
-	factProcess = "process"
-)
+// tmuxStep is the name of the step that starts tmux, and its kind. It is a part of
+// journals, so it stays.
+const tmuxStep = "tmux"
 
-// facts are what a step would have saved, by the key, and whether its effect is there.
-func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map[string]any, there bool) {
-	run := r.s.Run.ID
+// facts are what a step would have saved, and whether its effect is there.
+func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts steps.Facts, there bool) {
 	switch spec.Kind {
 	case "worktree":
 		return r.worktreeFact(ctx)
 	case "env":
-		return map[string]any{"written": true, "made": r.links()}, r.file
+		return steps.EnvFacts(r.links()), r.file
 	case "ports":
 		return r.placeFact(ctx), false
 	case "volumes":
-		facts := r.placeFact(ctx)
-		facts["volumes"] = map[string]any{"projects": r.projects(), "run": run}
+		facts := steps.VolumesFacts(r.projects(), r.s.Run.ID)
+		maps.Copy(facts, r.placeFact(ctx))
 		return facts, len(r.containers) > 0
 	case "compose":
 		fact, there := r.composeFact(i, spec)
 		if fact.Project == "" {
 			return nil, false
 		}
-		return map[string]any{"compose": fact}, there
+		return fact.Facts(), there
 	case "database":
 		return r.databaseFact(spec)
 	case tmuxStep:
-		return map[string]any{"server": map[string]any{"place": placeMark(r.Worktree)}}, r.leader(spec.Name).PID != 0
+		return steps.TmuxFacts(r.Worktree), r.leader(spec.Name).PID != 0
 	case "service":
 		fact, found := r.serviceFact(spec)
 		if !found {
 			return nil, false
 		}
-		return map[string]any{factProcess: fact}, true
+		return fact.Facts(), true
 	default: // hooks and steps of the user's own: nobody can tell whether they have run
 		return nil, false
 	}
@@ -265,7 +260,7 @@ func (r *rebuilder) facts(ctx context.Context, i int, spec saga.Spec) (facts map
 // worktreeFact is the fact of the worktree. It is ours if its mark says so, and while it
 // is being made: where it lies proves nothing. That we have made its branch nothing tells,
 // so that the branch stays.
-func (r *rebuilder) worktreeFact(ctx context.Context) (map[string]any, bool) {
+func (r *rebuilder) worktreeFact(ctx context.Context) (steps.Facts, bool) {
 	fact := steps.WorktreeFact{
 		Made: !r.Former && r.mark.Made && r.mark.Session == r.s.ID, Finished: true,
 		Resolution: git.Resolution{Kind: git.KindLocal, Branch: r.Branch, Start: r.Branch},
@@ -283,31 +278,27 @@ func (r *rebuilder) worktreeFact(ctx context.Context) (map[string]any, bool) {
 			fact.Resolution.Base = res.Base
 		}
 	}
-	return map[string]any{"worktree": fact}, there
+	return fact.Facts(), there
 }
 
 // links are the inherited files that are links which the session has made: only such a
 // link goes again. A copy cannot be told from a file of the user's, and stays where the
 // worktree does.
-func (r *rebuilder) links() map[string]any {
-	links := map[string]any{}
+func (r *rebuilder) links() []string {
 	if r.Former || r.mark.Session != r.s.ID {
-		return links
+		return nil
 	}
-	for _, name := range r.mark.Links {
-		links[name] = map[string]string{"mode": settings.InheritLink}
-	}
-	return links
+	return r.mark.Links
 }
 
 // placeFact is where the containers were found: whoever removes them may have another
 // environment.
-func (r *rebuilder) placeFact(ctx context.Context) map[string]any {
+func (r *rebuilder) placeFact(ctx context.Context) steps.Facts {
 	if len(r.containers) == 0 {
-		return map[string]any{}
+		return nil
 	}
 	host, _ := r.at.Remote(ctx) // who was just asked is known
-	return map[string]any{"place": map[string]any{"place": r.at, "host": host}}
+	return steps.PlaceFacts(r.at, host)
 }
 
 // projects are the compose projects of the session, by its containers and by its name.
@@ -363,7 +354,7 @@ func (r *rebuilder) leader(step string) proc.ID {
 // serviceFact is the process of a service: one that carries the step's mark, or that
 // listens in the worktree at the service's port.
 func (r *rebuilder) serviceFact(spec saga.Spec) (steps.ServiceFact, bool) {
-	fact := steps.ServiceFact{ID: r.leader(spec.Name), Place: placeMark(r.Worktree)}
+	fact := steps.ServiceFact{ID: r.leader(spec.Name), Place: steps.FolderMark(r.Worktree)}
 	if fact.PID == 0 {
 		id, found, err := steps.Occupant(r.s, r.s.Ports[steps.ServiceName(spec)], proc.ID{})
 		fact.ID, fact.Adopted = id, true
@@ -378,14 +369,4 @@ func (r *rebuilder) serviceFact(spec saga.Spec) (steps.ServiceFact, bool) {
 		fact.Server = r.leader(tmuxStep)
 	}
 	return fact, true
-}
-
-// placeMark tells a folder from another one that has its name later, as the steps note
-// it: by its inode and when that was made. Empty if there is no such folder.
-func placeMark(dir string) string {
-	var stat unix.Statx_t
-	if unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_INO|unix.STATX_BTIME, &stat) != nil {
-		return ""
-	}
-	return fmt.Sprintf("%d:%d.%09d", stat.Ino, stat.Btime.Sec, stat.Btime.Nsec)
 }
