@@ -21,20 +21,7 @@ failed, where there is one:
 
 # Exit statuses
 
-	0    done
-	1    the answer is no, or an error of no other kind
-	2    usage
-	3    configuration
-	4    no such session
-	5    busy: somebody works on the session
-	6    rolled back
-	7    failed, something is left
-	8    interrupted, needs recover
-	9    a tool is missing (git, docker, tmux)
-	10   the state cannot be read, or not be written
-	11   slots or ports exhausted
-	126, 127        exec, shell: the command cannot be run, as in a shell
-	129, 130, 143   ended by SIGHUP, SIGINT, SIGTERM, after the state was written
+They are in exitTable, which every help ends with, and in the README.
 
 # Signals
 

@@ -10,7 +10,8 @@ file is lost: for `doctor --rebuild`.
 Nothing is guessed. A session that is made of evidence is failed, with the facts that its
 steps need to compensate, so that an up looks at every step and a down removes all; what
 contradicts itself is a [Doubt], and is left to the user. What a down would remove for good
-needs proof: a worktree and links their mark ([steps.WorktreeMark]), a database its label. It knows the steps (their names
-and facts) as package look does, and like that stands above them.
+needs proof: a worktree and links their mark ([steps.WorktreeMark]), a database its label.
+It knows the names of steps as package look does, and like that stands above them; the form
+of their facts it leaves to them ([steps.Facts]).
 */
 package rebuild
