@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ecluse/saga"
-	"ecluse/steps/git"
 	"ecluse/steps/port"
 	"ecluse/steps/proc"
 	"ecluse/steps/run"
@@ -167,8 +166,8 @@ func (s service) portsFree() error {
 		if ids := proc.Listener(number); len(ids) > 0 {
 			by = proc.Describe(ids[0])
 		}
-		return saga.Permanent(saga.Coded(CausePortTaken, fmt.Errorf("port %d, leased for %s, was taken by %s; stop that and run `ecluse up %s`, or run `ecluse down %s` before it to lease another",
-			number, name, by, git.Quote(s.Session().Branch), s.Session().Slug)))
+		return saga.Permanent(saga.Coded(CausePortTaken, fmt.Errorf("port %d, leased for %s, was taken by %s; stop that, or have a new session, which leases another",
+			number, name, by)))
 	}
 	return nil
 }

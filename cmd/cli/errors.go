@@ -230,6 +230,9 @@ func hints(err error, k kind) []string {
 	if errors.As(err, &run) && run.State != fsm.Absent && run.Failure.Cause == steps.CauseWorktreeGone {
 		return []string{"ecluse down " + run.Key.Slug}
 	}
+	if run != nil && run.State == fsm.Absent && errors.Is(run.End, session.ErrRolledBack) && run.Failure.Cause == steps.CausePortTaken {
+		return []string{"ecluse up " + git.Quote(run.Session.Branch)} // which leases another
+	}
 	if errors.Is(err, session.ErrFailed) && errors.As(err, &run) {
 		left := run.Session
 		left.Key = run.Key
