@@ -106,7 +106,7 @@ func (k Kit) Prepare(ctx context.Context, h session.Handle, spec saga.Spec, a *s
 	}
 	return run.With(ctx, run.Inherit{
 		Env:   append(Marks(s, spec.Name), settings.EnvRun+"="+s.Run.ID, settings.EnvAttempt+"="+strconv.Itoa(a.Number)),
-		Files: []*os.File{lock}, Log: log, Grace: Grace, Point: k.Point,
+		Files: []*os.File{lock}, Log: log, LogLimit: logLimit, Grace: Grace, Point: k.Point,
 	}), finish, nil
 }
 
@@ -149,6 +149,9 @@ func (l LogOf) Path(home Home) string {
 	}
 	return filepath.Join(home.LogDir(l.Key), l.Run, name+".log")
 }
+
+// logLimit is how much a log holds of what one program of a step writes.
+const logLimit = 64 << 20
 
 // openLog opens the attempt's log.
 func (k Kit) openLog(s session.Session, spec saga.Spec, a *saga.Attempt) (*os.File, error) {

@@ -17,8 +17,10 @@ within two seconds, even if such a process holds its output.
 
 Output goes to the log of the [Inherit]. If that is a file it is handed to the
 program, so a gigabyte of output costs us nothing; the end of it, which an
-[Error] carries, is read back from where the program began. Everything else is
-read from a pipe, of which the same end is kept.
+[Error] carries, is read back from where the program began. Where the log has a
+limit, the middle of what is more is taken out of the file while the program
+goes on; what it left in the background is not bounded. Everything else is read
+from a pipe, of which the same end is kept.
 
 It is for Linux, as package proc is. One thing is the caller's: a signal that
 ecluse ignores, its programs ignore, and a shell cannot change that. Take note of

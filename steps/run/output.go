@@ -23,6 +23,8 @@ const (
 type sink struct {
 	file  *os.File
 	begin int64 // where the program's output begins in file
+	left  int64 // how much of it was left out
+	note  int64 // how long the line is that says so
 
 	log io.Writer // nil discards
 	mu  sync.Mutex
@@ -71,15 +73,9 @@ func (s *sink) tail() string {
 }
 
 // readBack reads the end of what was written to the file since the program began.
-// The log is open for writing only, so it is opened once more, wherever its name
-// has gone.
 func (s *sink) readBack() []byte {
-	conn, err := s.file.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	var file *os.File
-	if conn.Control(func(fd uintptr) { file, err = os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) }) != nil || err != nil {
+	file := s.reopen()
+	if file == nil {
 		return nil
 	}
 	defer file.Close()

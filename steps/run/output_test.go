@@ -53,6 +53,49 @@ func TestMuchOutput(t *testing.T) {
 	}
 }
 
+// A log with a limit has the beginning and the end of the output, and says what is left
+// out. What was there before stays.
+func TestLogIsBounded(t *testing.T) {
+	const limit = 4 << 20
+	log := openLog(t)
+	if _, err := log.WriteString("before\n"); err != nil {
+		t.Fatal(err)
+	}
+	written := 0
+	for range 2 { // the second program has its own share
+		script := "echo the beginning; for i in 1 2 3; do yes 0123456789abcde | head -c 40000000; sleep 0.15; done; echo the end; exit 1"
+		err := Shell(t.TempDir(), script).Run(With(t.Context(), Inherit{Log: log, LogLimit: limit}))
+		if e := asError(t, err); !strings.HasSuffix(e.Tail, "0123456789abcde\nthe end") {
+			t.Errorf("its end is %q", e.Tail)
+		}
+		text := read(t, log.Name())
+		if size := len(text) - written; size > limit || size < limit/2 {
+			t.Errorf("%d bytes of it are in the log", size)
+		}
+		own := text[written:]
+		if !strings.HasPrefix(strings.TrimPrefix(own, "before\n"), "the beginning\n0123") || !strings.HasSuffix(own, "0123456789abcde\nthe end\n") {
+			t.Errorf("the log is %.40q … %q", own, own[len(own)-40:])
+		}
+		if n := strings.Count(own, "bytes of output were left out here"); n != 1 {
+			t.Errorf("it is told %d times that something is left out", n)
+		}
+		written = len(text)
+	}
+}
+
+// Without a limit, and under it, all is there.
+func TestLogIsWhole(t *testing.T) {
+	for name, limit := range map[string]int64{"no limit": 0, "enough": 3_000_000} {
+		log := openLog(t)
+		if err := Shell(t.TempDir(), "yes 0123456789abcde | head -c 3000000").Run(With(t.Context(), Inherit{Log: log, LogLimit: limit})); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(read(t, log.Name())); n != 3_000_000 {
+			t.Errorf("%s: %d bytes are in the log", name, n)
+		}
+	}
+}
+
 func TestOutputIsLimited(t *testing.T) {
 	env, find := mark(t)
 	for name, script := range map[string]string{"endless": "exec yes", "ends": "yes | head -c 2000", "ignores": "trap '' PIPE; exec yes"} {

@@ -37,6 +37,10 @@ type Inherit struct {
 	// it. A log that is no file must not block, and must bear being used by
 	// several programs at once if several run at once.
 	Log io.Writer
+	// LogLimit is how much of a program's output a log that is a file holds, in bytes:
+	// of more the beginning and the end stay. The file must be open for appending, and
+	// for nothing else. Zero is no limit.
+	LogLimit int64
 	// Grace is the time between TERM and KILL; zero is five seconds.
 	Grace time.Duration
 	// Point is called with "spawned NAME" and "waited NAME", for tests that
@@ -150,6 +154,7 @@ func (c Command) run(ctx context.Context, out *capture) error {
 		return c.fail(err)
 	}
 	output.begin()
+	defer log.bound(in.LogLimit)()
 	in.point("spawned", c.Name)
 	cut := supervise(ctx, cmd.Process, in.grace())
 	if hangs(cut, cmd.Process.Pid) {

@@ -1,0 +1,91 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// boundEvery is how often a log is measured while a program writes to it.
+	boundEvery = 100 * time.Millisecond
+	// maxEnd is how much of the end stays at least where the middle is left out.
+	maxEnd = 256 << 10
+)
+
+// cutting is held while a log is cut: programs that run at once may share one.
+var cutting sync.Mutex
+
+// bound keeps what a program writes to a file within a limit until stop is called: the
+// first half of it stays, and the end. The program has the file itself, so nothing holds
+// it up, and it outlives us; the log is longer than the limit for a moment.
+func (s *sink) bound(limit int64) (stop func()) {
+	if s.file == nil || limit <= 0 {
+		return func() {}
+	}
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(boundEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				s.cut(limit)
+			case <-done:
+				s.cut(limit)
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-over }
+}
+
+// cut leaves the middle of the output out if it is longer than the limit, and says so in
+// its place. What is written in that very instant may be left out, too. A log that cannot
+// be cut is not the program's fault.
+func (s *sink) cut(limit int64) {
+	cutting.Lock()
+	defer cutting.Unlock()
+	info, err := s.file.Stat()
+	if err != nil || info.Size()-s.begin <= limit {
+		return
+	}
+	reader := s.reopen()
+	if reader == nil {
+		return
+	}
+	defer reader.Close()
+	head, size := s.begin+limit/2, info.Size()
+	end := make([]byte, min(maxEnd, limit/4))
+	n, err := reader.ReadAt(end, size-int64(len(end)))
+	if end = end[:n]; err != nil {
+		return
+	}
+	if _, whole, found := bytes.Cut(end, []byte("\n")); found && len(whole) > 0 {
+		end = whole
+	}
+	if s.file.Truncate(head) != nil {
+		return
+	}
+	s.left += size - head - int64(len(end)) - s.note
+	note := fmt.Sprintf("\n[ecluse: %d bytes of output were left out here: a log holds %d MiB]\n", s.left, limit>>20)
+	s.note = int64(len(note))
+	_, _ = s.file.Write(append([]byte(note), end...))
+}
+
+// reopen opens the file once more, wherever its name has gone: it is open for writing
+// only. It is nil where that cannot be done.
+func (s *sink) reopen() *os.File {
+	conn, err := s.file.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var file *os.File
+	if conn.Control(func(fd uintptr) { file, err = os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) }) != nil || err != nil {
+		return nil
+	}
+	return file
+}
