@@ -8,18 +8,27 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ecluse/docs"
 	"ecluse/steps/config"
 )
 
-// exitTopic is a topic of help that is no command.
-const exitTopic = "exit-status"
+// The topics of help that are no commands.
+const (
+	exitTopic   = "exit-status"
+	agentsTopic = "agents"
+)
+
+// topics are the texts of the topics.
+func topics() map[string]string {
+	return map[string]string{exitTopic: strings.TrimPrefix(exitTable, "\n"), agentsTopic: docs.Agents}
+}
 
 // newHelp makes the command help. What is no command is an error, as elsewhere.
 func newHelp(a *app, root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "help [COMMAND]", GroupID: groupRepo, Short: "tell of a command, or of " + exitTopic,
+		Use: "help [COMMAND]", GroupID: groupRepo, Short: "tell of a command, of " + exitTopic + ", or of " + agentsTopic + ": how a coding agent works with ecluse",
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			names := []cobra.Completion{exitTopic}
+			names := []cobra.Completion{agentsTopic, exitTopic}
 			below, _, err := root.Find(args)
 			if len(args) > 0 {
 				names = nil
@@ -35,8 +44,8 @@ func newHelp(a *app, root *cobra.Command) *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: a.once(func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 && args[0] == exitTopic {
-				return a.print("%s", strings.TrimPrefix(exitTable, "\n"))
+			if len(args) == 1 && topics()[args[0]] != "" {
+				return a.print("%s", topics()[args[0]])
 			}
 			cmd, rest, err := root.Find(args)
 			if err == nil && cmd.HasSubCommands() {
