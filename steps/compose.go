@@ -122,6 +122,7 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 	}
 	up.Who = func(number int) string { return listener(ctx, number, fact.Place) }
 	if err := engine.Up(ctx, up); err != nil {
+		c.remember(ctx, a, fact, err)
 		return robbed(err)
 	}
 	fact.Up, fact.Last = true, c.Session().Run.ID

@@ -59,13 +59,20 @@ type logFile struct {
 	called        string // what people call the step then, if that is not its name
 	index         int
 	container     *look.Contained
+	// kept: a container's that is gone, in whose place it is.
+	kept bool
 }
+
+// contained reports whether it is, or was, a container's.
+func (l logFile) contained() bool { return l.container != nil || l.kept }
 
 // title names the log for people.
 func (l logFile) title() string {
 	switch {
 	case l.container != nil:
 		return l.container.Name
+	case l.kept:
+		return l.Service
 	case l.called != "":
 		return l.called
 	case l.Compensating:
@@ -93,7 +100,8 @@ func (l logFile) size() int64 {
 }
 
 // logList lists the logs of a session: of each step that of the newest run that has
-// one, of what was compensated only that of the last run.
+// one, of what was compensated only that of the last run. What is kept of a container is
+// there while the container is not.
 func (a *app) logList(ctx context.Context, s logSubject) ([]logFile, error) {
 	runs, err := a.store.Runs(store.Filter{Repo: s.Repo, Slug: s.Slug})
 	if err != nil {
@@ -120,15 +128,27 @@ func (a *app) logList(ctx context.Context, s logSubject) ([]logFile, error) {
 			if one.Compensating {
 				one.called = titles[one.Step]
 			}
-			same := func(other logFile) bool { return other.Step == one.Step && other.Compensating == one.Compensating }
-			if ok && (newest || !one.Compensating) && !slices.ContainsFunc(list, same) {
+			if ok && (newest || !one.Compensating) && !slices.ContainsFunc(list, one.supersededBy) {
 				list = append(list, one)
 			}
 		}
 		newest = false
 	}
 	slices.SortStableFunc(list, func(a, b logFile) int { return a.index - b.index })
-	return append(list, a.containerLogs(ctx, s)...), nil
+	running := a.containerLogs(ctx, s)
+	list = slices.DeleteFunc(list, func(one logFile) bool {
+		return one.kept && slices.ContainsFunc(running, func(c logFile) bool { return c.Step == one.Step && c.Service == one.Service })
+	})
+	return append(list, running...), nil
+}
+
+// supersededBy reports whether a log of a run that is as new, or newer, stands for this
+// one. What is kept of containers goes with the log of their step.
+func (l logFile) supersededBy(other logFile) bool {
+	if other.Step != l.Step || other.Compensating != l.Compensating {
+		return false
+	}
+	return other.Run != l.Run || other.Service == l.Service && other.kept == l.kept
 }
 
 // stepNames are the names of the session's steps, by what files are called after them,
@@ -158,7 +178,8 @@ func (a *app) stepNames(s logSubject) (names, titles map[string]string, err erro
 	return names, titles, nil
 }
 
-// parseLogName reads "03-service-web.log", "05-hook-post_up.compensate.log".
+// parseLogName reads "03-service-web.log", "05-hook-post_up.compensate.log",
+// "05-compose+db.log".
 func parseLogName(file string, names map[string]string) (logFile, bool) {
 	number, rest, ok := strings.Cut(file, "-")
 	index, err := strconv.Atoi(number)
@@ -167,11 +188,12 @@ func parseLogName(file string, names map[string]string) (logFile, bool) {
 		return logFile{}, false
 	}
 	rest, compensating := strings.CutSuffix(rest, ".compensate")
+	rest, service, kept := steps.CutService(rest)
 	step, known := names[rest]
 	if !known {
 		step = rest
 	}
-	l := logFile{Step: step, Compensating: compensating, index: index}
+	l := logFile{Step: step, Service: service, Compensating: compensating, index: index, kept: kept}
 	if name, ok := strings.CutPrefix(step, "service:"); ok {
 		l.Service = name
 	}
