@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"ecluse/cmd/display"
+	"ecluse/fsm"
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
@@ -209,7 +210,8 @@ func (a *app) close() {
 
 // find is the session that a verb works on: the one that is named, else the one
 // whose worktree the command is run in. With an error that wraps
-// [session.ErrNotFound] it returns the key all the same.
+// [session.ErrNotFound] it returns the key all the same, if there can be a session of
+// that name.
 func (a *app) find(ctx context.Context, args []string) (session.Session, error) {
 	st, err := a.openStore()
 	if err != nil {
@@ -228,12 +230,12 @@ func (a *app) find(ctx context.Context, args []string) (session.Session, error) 
 	}
 	slug, err := session.Slug(args[0]) // the branch will do as well
 	if err != nil {
-		return session.Session{}, err
+		return session.Session{}, notFound{slug: args[0]} // none can have that name
 	}
 	key := session.Key{Repo: repo, Slug: slug}
 	s, err := st.Get(key)
 	if errors.Is(err, session.ErrNotFound) {
-		return session.Session{Key: key}, notFound{key.Slug}
+		return session.Session{Key: key}, a.missing(key)
 	}
 	return s, err
 }
@@ -270,10 +272,40 @@ func (a *app) linked(ctx context.Context, repo git.Repo) (git.Worktree, error) {
 	return git.Worktree{}, nil
 }
 
-// notFound names a session that does not exist. It wraps [session.ErrNotFound].
-type notFound struct{ slug string }
+// missing says that there is no session, and if that is because its up was rolled back,
+// where to read why.
+func (a *app) missing(key session.Key) error {
+	runs, _ := a.store.Runs(store.Filter{Repo: key.Repo, Slug: key.Slug, Limit: 1})
+	if len(runs) == 0 {
+		return notFound{slug: key.Slug}
+	}
+	last := runs[len(runs)-1]
+	if last.Verb != session.VerbUp || last.State != fsm.Absent || last.Outcome != saga.Reverted {
+		return notFound{slug: key.Slug}
+	}
+	return hinted{notFound{key.Slug, last.EndedAt}, "ecluse logs " + key.Slug}
+}
 
-func (e notFound) Error() string { return "there is no session " + e.slug }
+// notFound names a session that does not exist. It wraps [session.ErrNotFound].
+type notFound struct {
+	slug string
+	// rolledBack is when the last up of it was; zero if that did not end so.
+	rolledBack time.Time
+}
+
+func (e notFound) Error() string {
+	text := "there is no session " + e.slug
+	if e.rolledBack.IsZero() {
+		return text
+	}
+	at := e.rolledBack.Local()
+	layout := time.DateTime
+	if at.Format(time.DateOnly) == time.Now().Format(time.DateOnly) {
+		layout = "15:04"
+	}
+	return text + "; its last up was rolled back at " + at.Format(layout)
+}
+
 func (e notFound) Unwrap() error { return session.ErrNotFound }
 
 // here is the session in whose worktree the command is run.

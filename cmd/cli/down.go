@@ -127,9 +127,10 @@ func (a *app) down(o downOptions, args []string) error {
 	if len(args) == 0 && as[usageError](err) {
 		return hinted{err, "ecluse ls"} // and not up, whoever goes down
 	}
-	if err != nil && !errors.Is(err, session.ErrNotFound) {
+	if err != nil && (!errors.Is(err, session.ErrNotFound) || seen.Slug == "") {
 		return err
 	}
+	missing := err
 	// A session that has no row may still be on its way: its up is busy.
 	stops := a.listen()
 	m, err := a.manager()
@@ -140,7 +141,10 @@ func (a *app) down(o downOptions, args []string) error {
 	was, _ := steps.Branch(context.Background(), seen)
 	given, held := abandoning(seen, o.Abandon), dataOf(context.Background(), seen, o.Options)
 	s, err := m.Down(stops, session.DownRequest{Key: seen.Key, Options: o.Options, Wait: o.wait})
-	if as[*session.BusyError](err) {
+	switch {
+	case missing != nil && errors.Is(err, session.ErrNotFound):
+		return missing
+	case as[*session.BusyError](err):
 		return fmt.Errorf("%w; --wait 10m would wait for it", err)
 	}
 	if as[*session.AbandonError](err) {

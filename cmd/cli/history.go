@@ -35,7 +35,7 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 	filter := store.Filter{Limit: limit}
 	if len(args) > 0 {
 		if filter.Slug, err = session.Slug(args[0]); err != nil {
-			return err
+			return notFound{slug: args[0]}
 		}
 	}
 	if !all {
@@ -48,7 +48,7 @@ func (a *app) history(cmd *cobra.Command, args []string, all bool, limit int) er
 		return err
 	}
 	if len(entries) == 0 && filter.Slug != "" {
-		return notFound{filter.Slug}
+		return notFound{slug: filter.Slug}
 	}
 	if a.json {
 		if entries == nil {

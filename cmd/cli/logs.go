@@ -92,10 +92,10 @@ func (a *app) logSubject(ctx context.Context, args []string) (logSubject, string
 	if err == nil {
 		return logSubject{Session: s, living: true}, name, nil
 	}
-	if !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrSlug) || len(args) == 0 {
+	if !errors.Is(err, session.ErrNotFound) || len(args) == 0 {
 		return logSubject{}, "", err
 	}
-	if errors.Is(err, session.ErrNotFound) {
+	if s.Slug != "" {
 		gone, known, err := a.gone(s.Key)
 		if err != nil || known {
 			return gone, name, err
@@ -103,9 +103,6 @@ func (a *app) logSubject(ctx context.Context, args []string) (logSubject, string
 	}
 	if here, hereErr := a.find(ctx, nil); hereErr == nil && name == "" {
 		return logSubject{Session: here, living: true}, args[0], nil
-	}
-	if errors.Is(err, session.ErrNotFound) {
-		return logSubject{}, "", notFound{s.Slug}
 	}
 	return logSubject{}, "", err
 }
@@ -119,7 +116,7 @@ func failedLog(subject logSubject, list []logFile) []logFile {
 	}
 	compensating := failure.Code == session.CodeCompensationFailed
 	for _, one := range list {
-		if one.Step == failure.Step && one.Compensating == compensating && one.size() > 0 {
+		if one.Step == failure.Step && one.Compensating == compensating && !one.contained() && one.size() > 0 {
 			return []logFile{one}
 		}
 	}
@@ -132,9 +129,9 @@ func named(list []logFile, name string) []logFile {
 	for _, one := range list {
 		_, kind, _ := strings.Cut(one.Step, ":")
 		switch {
-		case one.Step == name && one.container == nil, one.called == name && name != "":
+		case one.Step == name && !one.contained(), one.called == name && name != "":
 			exact = append(exact, one)
-		case kind == name || one.Service == name || one.container != nil && one.Step == name:
+		case kind == name || one.Service == name || one.contained() && one.Step == name:
 			short = append(short, one)
 		}
 	}
@@ -150,7 +147,7 @@ func namesOf(list []logFile) string {
 	seen := map[string]bool{}
 	for _, one := range list {
 		name := one.Step
-		if one.container != nil {
+		if one.contained() {
 			name = one.Service
 		}
 		if !seen[name] {

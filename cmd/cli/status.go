@@ -151,7 +151,7 @@ func (a *app) look(ctx context.Context, args []string) (seen, error) {
 	}
 	status, err := m.Status(s)
 	if errors.Is(err, session.ErrNotFound) {
-		return seen{}, notFound{s.Slug} // it went while we looked
+		return seen{}, notFound{slug: s.Slug} // it went while we looked
 	}
 	if err != nil {
 		return seen{}, err

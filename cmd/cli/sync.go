@@ -163,7 +163,7 @@ func (a *app) syncWorktree(ctx context.Context, repo git.Repo, slug string) (upT
 		return upTarget{key: session.Key{Repo: repo.CommonDir, Slug: name}, branch: w.Branch, worktree: w.Path}, err
 	}
 	if slug != "" {
-		return upTarget{}, hinted{fmt.Errorf("%w, and no worktree of a branch of that name", notFound{slug}), "git worktree list"}
+		return upTarget{}, hinted{fmt.Errorf("%w, and no worktree of a branch of that name", notFound{slug: slug}), "git worktree list"}
 	}
 	return upTarget{}, hinted{usagef("%s is in no worktree but the main one, which is nobody's session; go to the worktree, or pass its slug", a.dir), "git worktree list"}
 }
