@@ -13,6 +13,8 @@ const (
 	boundEvery = 100 * time.Millisecond
 	// maxEnd is how much of the end stays at least where the middle is left out.
 	maxEnd = 256 << 10
+	// endReads bounds how often more of the end is read that came meanwhile.
+	endReads = 8
 )
 
 // cutting is held while a log is cut: programs that run at once may share one.
@@ -44,7 +46,7 @@ func (s *sink) bound(limit int64) (stop func()) {
 }
 
 // cut leaves the middle of the output out if it is longer than the limit, and says so in
-// its place. What is written in that very instant may be left out, too. A log that cannot
+// its place. What is written in that very instant may be lost, too. A log that cannot
 // be cut is not the program's fault.
 func (s *sink) cut(limit int64) {
 	cutting.Lock()
@@ -58,10 +60,9 @@ func (s *sink) cut(limit int64) {
 		return
 	}
 	defer reader.Close()
-	head, size := s.begin+limit/2, info.Size()
-	end := make([]byte, min(maxEnd, limit/4))
-	n, err := reader.ReadAt(end, size-int64(len(end)))
-	if end = end[:n]; err != nil {
+	head := s.begin + limit/2
+	end, size := endOf(reader, int(min(maxEnd, limit/4)))
+	if size <= head {
 		return
 	}
 	if _, whole, found := bytes.Cut(end, []byte("\n")); found && len(whole) > 0 {
@@ -71,9 +72,30 @@ func (s *sink) cut(limit int64) {
 		return
 	}
 	s.left += size - head - int64(len(end)) - s.note
-	note := fmt.Sprintf("\n[ecluse: %d bytes of output were left out here: a log holds %d MiB]\n", s.left, limit>>20)
+	note := fmt.Sprintf("\n[ecluse: about %d MiB of output were left out here: a log holds %d MiB]\n", s.left>>20, limit>>20)
 	s.note = int64(len(note))
 	_, _ = s.file.Write(append([]byte(note), end...))
+}
+
+// endOf reads the end of a file that somebody writes to meanwhile, until nothing came
+// while it was read, or often enough; size is how long the file was then.
+func endOf(file *os.File, most int) (end []byte, size int64) {
+	for range endReads {
+		info, err := file.Stat()
+		if err != nil || info.Size() <= size {
+			break
+		}
+		from := max(size, info.Size()-int64(most))
+		more := make([]byte, info.Size()-from)
+		if _, err := file.ReadAt(more, from); err != nil {
+			break
+		}
+		if from > size {
+			end = end[:0] // there is a gap between them
+		}
+		end, size = append(end, more...), info.Size()
+	}
+	return end[max(0, len(end)-most):], size
 }
 
 // reopen opens the file once more, wherever its name has gone: it is open for writing

@@ -76,7 +76,7 @@ func TestLogIsBounded(t *testing.T) {
 		if !strings.HasPrefix(strings.TrimPrefix(own, "before\n"), "the beginning\n0123") || !strings.HasSuffix(own, "0123456789abcde\nthe end\n") {
 			t.Errorf("the log is %.40q … %q", own, own[len(own)-40:])
 		}
-		if n := strings.Count(own, "bytes of output were left out here"); n != 1 {
+		if n := strings.Count(own, "MiB of output were left out here"); n != 1 {
 			t.Errorf("it is told %d times that something is left out", n)
 		}
 		written = len(text)
