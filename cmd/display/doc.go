@@ -25,7 +25,9 @@ it; [Detect] obeys NO_COLOR and TERM=dumb. Warnings are shown in every mode.
 	  → compose: db is healthy             a message of a step
 	→ asking up by pid 4711 to stop        a message of the run
 	warning: ...
-	  still waiting for compose 12s        after ten seconds without a line
+	  still waiting for 3/6 compose: db is starting, 12s
+	                                       after ten seconds without a line, then
+	                                       after 20, 40, and every minute
 	  compose │ Pulling db                   what a program of a step wrote, with Verbose
 
 A second attempt is marked "(attempt 2)". What has several lines goes on behind

@@ -50,7 +50,11 @@ func (h *inHand) note(now time.Time, n saga.Notice, label string) {
 	}
 }
 
-// waiting says what is being waited for, and for how long; "" when nothing is.
+// mostSeen is how much is said of what a step has last reported, in columns.
+const mostSeen = 80
+
+// waiting says what is being waited for, what was last heard of it, and for how long;
+// "" when nothing is.
 func (h *inHand) waiting(now time.Time) string {
 	const most = 3
 	if len(h.steps) == 0 && h.told != "" {
@@ -65,7 +69,11 @@ func (h *inHand) waiting(now time.Time) string {
 			names = append(names, fmt.Sprintf("%d more", len(h.steps)-most))
 			break
 		}
-		names = append(names, s.label+", "+Seconds(now.Sub(s.since)))
+		what := s.label
+		if s.message != "" {
+			what += ": " + truncate(s.message, mostSeen)
+		}
+		names = append(names, what+", "+Seconds(now.Sub(s.since)))
 	}
 	return "still waiting for " + strings.Join(names, "; ")
 }
