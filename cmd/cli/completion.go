@@ -58,6 +58,7 @@ func (a *app) completions(root *cobra.Command) {
 		"services": a.completeServices, "skip": a.completeServices, "port": a.completePorts,
 		"mode":     constant(settings.ModeContainer, settings.ModeHost, settings.ModeHybrid),
 		"progress": constant(modeNames()...),
+		"format":   constant(envFormats()...),
 	}
 	for _, cmd := range append(root.Commands(), root) {
 		if complete := arguments[cmd.Name()]; complete != nil {

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,21 +15,33 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/dotenv"
 	"ecluse/steps/look"
 	"ecluse/steps/settings"
 )
 
 func newEnv(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "env [SLUG]", GroupID: groupLook, Short: "print a session's environment as JSON",
-		Long: `Print what the programs of a session see as JSON. Without SLUG it is the session whose
-worktree you are in.
+	format := formatJSON
+	cmd := &cobra.Command{
+		Use: "env [SLUG]", GroupID: groupLook, Short: "print a session's environment, as JSON or for a shell",
+		Long: `Print what a session adds to the environment of its programs: its ports, its names and
+[env]. It is what stands in .env.ecluse in the worktree, which --format dotenv prints.
+Without SLUG it is the session whose worktree you are in. ecluse exec runs a command
+with it, and with what .env and .env.local say, too, which is not printed here.
 
 A session that failed will do, with a warning, as long as its worktree is there.
 One that is stopped, or whose worktree is gone, is refused (1), and so is one that
 somebody works on (5) or that was interrupted (8).`,
+		Example: `  ecluse env feat-x | jq -r .env.PORT
+  eval "$(ecluse env feat-x --format sh)"`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			switch {
+			case !slices.Contains(envFormats(), format):
+				return usagef("--format %s is unknown; it takes %s", format, strings.Join(envFormats(), ", "))
+			case a.json && format != formatJSON:
+				return usagef("--json and --format %s exclude each other; give one of them", format)
+			}
 			s, err := a.entered(args)
 			if err == nil {
 				err = groundless(s)
@@ -39,7 +53,7 @@ somebody works on (5) or that was interrupted (8).`,
 			if err != nil {
 				return err
 			}
-			if err := writeJSON(a.Stdout, env); err != nil {
+			if err := a.writeEnv(env, format); err != nil {
 				return err
 			}
 			if dead := look.Dead(s); len(dead) > 0 && s.State == fsm.Active {
@@ -48,6 +62,38 @@ somebody works on (5) or that was interrupted (8).`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", format, "how it is printed: `json|sh|dotenv`; sh is for eval")
+	return cmd
+}
+
+// The formats of env.
+const (
+	formatJSON   = "json"
+	formatSh     = "sh"
+	formatDotenv = "dotenv"
+)
+
+// envFormats are all of them.
+func envFormats() []string { return []string{formatJSON, formatSh, formatDotenv} }
+
+// writeEnv prints an environment in a format.
+func (a *app) writeEnv(env envResult, format string) error {
+	if format == formatJSON {
+		return writeJSON(a.Stdout, env)
+	}
+	before := ""
+	if format == formatSh {
+		before = "export "
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(env.Env)) {
+		line, err := dotenv.Marshal(map[string]string{name: env.Env[name]})
+		if err != nil {
+			return fmt.Errorf("print the environment of session %s: %w", env.Slug, err)
+		}
+		b.WriteString(before + string(line))
+	}
+	return a.print("%s", b.String())
 }
 
 // envResult is the environment of a session; its keys are those of the original

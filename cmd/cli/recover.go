@@ -27,6 +27,9 @@ func newRecover(a *app) *cobra.Command {
 down or a rollback is completed. Without SLUG it is every session of the
 repository; several are finished side by side, and those that somebody works on
 are left alone. Exit status 0 means that nothing is left to do.`,
+		Example: `  ecluse recover
+  ecluse recover feat-x --rollback
+  ecluse recover --all --repair      # after a reboot: all that ran, in every repository`,
 		RunE: func(_ *cobra.Command, args []string) error { return a.recover(o, args) },
 	}
 	f := cmd.Flags()

@@ -45,6 +45,11 @@ const (
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use: "ecluse", Short: "isolated development environments for one repository", Long: about,
+		Example: `  ecluse init                        # once: writes .ecluse.toml
+  ecluse up feat-x                   # a worktree of the branch, and all that runs in it
+  ecluse exec feat-x -- npm test     # there, with its ports in the environment
+  ecluse status feat-x
+  ecluse down feat-x                 # nothing is left but the branch, if it has commits`,
 		SilenceErrors: true, SilenceUsage: true,
 		Version: versionOf().Version,
 		Args:    unknownCommand,
@@ -83,7 +88,7 @@ func newRoot(a *app) *cobra.Command {
 	a.completions(root)
 	root.SetHelpCommand(newHelp(a, root))
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpTemplate(root.HelpTemplate() + exitTable)
+	root.SetHelpTemplate(root.HelpTemplate() + "{{if .HasParent}}\nExit statuses: ecluse help " + exitTopic + "\n{{else}}" + exitTable + "{{end}}")
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
