@@ -30,6 +30,7 @@ type watch struct {
 	// that cannot be told.
 	ripe time.Duration
 	told map[string]string
+	reminder
 }
 
 func newWatch(o UpOptions, before []container) *watch {
@@ -72,7 +73,7 @@ func (w *watch) look(list []container, now time.Time) (verdict error, ready bool
 		all = all && !conditions[i].missing
 	}
 	w.ripe = ripening(conditions)
-	w.tell(conditions, readyOf)
+	w.tell(conditions, readyOf, now)
 	for i, c := range conditions {
 		if c.failed {
 			return &ServiceError{Service: w.Services[i].Name, State: c.state, Probe: c.probe}, false
@@ -118,15 +119,16 @@ func (w *watch) wait(pause time.Duration) time.Duration {
 }
 
 // tell reports what has changed.
-func (w *watch) tell(conditions []condition, readyOf int) {
+func (w *watch) tell(conditions []condition, readyOf int, now time.Time) {
 	for i, c := range conditions {
 		name := w.Services[i].Name
 		if w.told[name] == c.state || w.Report == nil || c.missing {
 			continue
 		}
 		w.told[name] = c.state
-		w.Report(Status{Service: name, State: c.state, Ready: c.ready, ReadyOf: readyOf, Services: len(w.Services)})
+		w.report(i, c, readyOf, now)
 	}
+	w.remind(conditions, readyOf, now)
 }
 
 // of judges one service by the worst of its containers.
