@@ -21,7 +21,8 @@ failed, where there is one:
 
 # Exit statuses
 
-They are in exitTable, which every help ends with, and in the README.
+They are in exitTable, which `ecluse --help` and `ecluse help exit-status` show, and in the
+README.
 
 # Signals
 
