@@ -16,8 +16,8 @@ func newDoctor(a *app) *cobra.Command {
 		Use: "doctor", GroupID: groupRepo, Short: "check the machine, the state and all sessions; make a damaged state anew",
 		Long: `Look at what ecluse needs (git, Docker, tmux), at its state, and at the sessions of
 every repository on this machine: whether any was cut off, has lost its worktree or
-its repository, or finds a stranger at one of its ports, and what is left of those
-that are gone. Nothing is changed, and it works, too, when the state cannot be read.
+its repository, has services that are down, also in containers, or finds a stranger at
+one of its ports, and what is left of those that are gone. Nothing is changed, and it works, too, when the state cannot be read.
 
 Exit status 0: all is well. 1: something is not; each comes with the command that
 helps, where a command does.
@@ -65,7 +65,7 @@ const (
 // finding is what a check of doctor came to.
 type finding struct {
 	// Check is its name: git, docker, tmux, config, state, database, original, locks,
-	// sessions, worktrees, repositories, ports, residue or networks.
+	// sessions, worktrees, repositories, services, ports, residue or networks.
 	Check string `json:"check"`
 	// Verdict is ok, warn (it will bite) or fail (it does).
 	Verdict string `json:"verdict"`
@@ -107,7 +107,9 @@ func (a *app) doctor(ctx context.Context) error {
 	if all, ok := d.database(); ok {
 		d.original(ctx, all)
 		d.sessions(all)
-		d.ports(ctx, all)
+		observed := d.observe(ctx, all)
+		d.services(ctx, observed)
+		d.ports(observed)
 		d.residue(ctx)
 	}
 	d.networks(ctx, cfg)

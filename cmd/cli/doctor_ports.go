@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"ecluse/saga/session"
 	"ecluse/steps/look"
@@ -13,24 +11,16 @@ import (
 // ports looks whether strangers listen on what sessions have leased: also on what a
 // service has that does not run, for its next up would find it taken. While somebody
 // works on a session nothing can be said of it.
-func (d *doctor) ports(ctx context.Context, all []session.Session) {
+func (d *doctor) ports(list []observed) {
 	since := len(d.found)
 	snap, err := proc.Snap()
 	if err != nil {
 		d.say("ports", verdictWarn, "", "%v", err)
 		return
 	}
-	m := &session.Manager{Store: d.store, Locker: d.store, Now: time.Now}
-	for _, s := range all {
-		if status, err := m.Status(s); err != nil || status.Owner != nil || !exists(s.Repo) {
-			continue // what is wrong with it was said
-		}
-		services, err := look.Observe(ctx, s, all)
-		if err != nil {
-			d.say("ports", verdictWarn, "", "%v", err).of(s.Key)
-			continue
-		}
-		for _, v := range services {
+	for _, o := range list {
+		s := o.Session
+		for _, v := range o.services {
 			if text := strangerAt(snap, s, v); text != "" {
 				d.say("ports", verdictFail, in(s, "status", s.Slug), "port %d of %s in %s is a stranger's: %s; stop that, or take %[3]s down and up again for another port",
 					v.Port, v.Name, s.Slug, text).of(s.Key)
