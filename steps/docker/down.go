@@ -233,11 +233,11 @@ func (b *broom) look(left Resources, now time.Time) {
 }
 
 // pause is the time to the next look: none after a first removal, which is most
-// often all there is to do. While nothing is there it grows.
+// often all there is to do. While nothing is there it grows: the last look decides.
 func (b *broom) pause() time.Duration {
 	switch {
 	case !b.empty.IsZero():
-		return min(max(b.calm, again), max(settle-b.calm, 0))
+		return min(max(b.calm, settle/4), max(settle-b.calm, 0))
 	case b.unchanged == 0:
 		return 0
 	default:

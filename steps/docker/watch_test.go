@@ -257,7 +257,7 @@ func TestBroom(t *testing.T) {
 		}
 		b.look(Resources{}, at)
 	}
-	if looks > 6 {
+	if looks > 4 {
 		t.Errorf("%d looks until it is believed that nothing appears", looks)
 	}
 }
