@@ -115,8 +115,9 @@ func (s service) owns(number int, fact ServiceFact) error {
 }
 
 // await waits until every condition holds, the service exits, or ctx ends. A look that
-// the end of ctx has cut off tells nothing of the service: the one before it does.
-func (p probe) await(ctx context.Context, exited <-chan error) error {
+// the end of ctx has cut off tells nothing of the service: the one before it does. What
+// is seen goes to sightings, if they are wanted.
+func (p probe) await(ctx context.Context, exited <-chan error, o *sightings) error {
 	for _, holds := range p {
 		var seen error
 		for {
@@ -126,6 +127,7 @@ func (p probe) await(ctx context.Context, exited <-chan error) error {
 			}
 			if ctx.Err() == nil || seen == nil {
 				seen = err
+				o.see(time.Now(), err)
 			}
 			pause := probeInterval
 			if errors.Is(err, errTaken) {

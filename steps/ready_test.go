@@ -103,7 +103,7 @@ func TestTheLastWholeLookCounts(t *testing.T) {
 	}}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("out of time"))
 	defer cancel()
-	if err := p.await(ctx, nil); !errors.Is(err, errTaken) || looks < 2 {
+	if err := p.await(ctx, nil, nil); !errors.Is(err, errTaken) || looks < 2 {
 		t.Errorf("after %d looks: %v", looks, err)
 	}
 }

@@ -107,7 +107,7 @@ func (s service) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	return s.await(ctx, fact, vars, exited)
+	return s.await(ctx, a, fact, vars, exited)
 }
 
 // start starts the command; its identity is saved before the command begins.
@@ -197,7 +197,7 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, verifyPatience, fmt.Errorf("not ready within %s", verifyPatience))
 	defer cancel()
-	if err := s.probe(fact, vars).await(ctx, exitOf(ctx, fact.ID)); err != nil {
+	if err := s.probe(fact, vars).await(ctx, exitOf(ctx, fact.ID), nil); err != nil {
 		return fmt.Errorf("service %s: %w", s.spec.Name, err)
 	}
 	return nil
@@ -252,12 +252,13 @@ func (s service) family(fact ServiceFact) func() ([]proc.ID, error) {
 }
 
 // await waits until the service is ready, or says why it is not.
-func (s service) await(ctx context.Context, fact ServiceFact, vars map[string]string, exited <-chan error) error {
+func (s service) await(ctx context.Context, a *saga.Attempt, fact ServiceFact, vars map[string]string, exited <-chan error) error {
 	limit := s.spec.Ready.Timeout.Or(readyTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
 	defer cancel()
 	begun := time.Now()
-	err := append(s.probe(fact, vars), s.goesOn(begun)...).await(ctx, exited)
+	seen := &sightings{tell: func(text string) { a.Report("%s", text) }, since: begun}
+	err := append(s.probe(fact, vars), s.goesOn(begun)...).await(ctx, exited, seen)
 	if err == nil {
 		return nil
 	}

@@ -78,5 +78,5 @@ func (s service) adopt(ctx context.Context, a *saga.Attempt, id proc.ID, vars ma
 		return err
 	}
 	a.Report("%s runs already, and is adopted", proc.Describe(id))
-	return s.await(ctx, fact, vars, exitOf(ctx, id))
+	return s.await(ctx, a, fact, vars, exitOf(ctx, id))
 }
