@@ -130,10 +130,12 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	created := false
 	s, changed, err := m.Up(stops, session.UpRequest{
 		Key: target.key, Branch: target.branch, MaxSlots: cfg.MaxSlots, Wait: o.wait,
 		Options: session.Options{KeepOnFailure: keep, Anew: o.force}, Fits: target.fits, Again: o.again,
 		New: func(ctx context.Context, slot int) (session.Session, []session.Want, error) {
+			created = true
 			return draft(ctx, repo, cfg, target, slot)
 		},
 	})
@@ -142,6 +144,9 @@ func (a *app) up(o upOptions, args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if created {
+		a.tellMoved(ctx, s)
 	}
 	if err := a.showUp(s, changed); err != nil || !o.watch {
 		return err
