@@ -34,7 +34,8 @@ the command that brings it back is printed. A worktree that you made yourself
 stays, unless --delete-worktree is given.
 
 Without SLUG it is the session whose worktree you are in. Several are taken down
-side by side, and each has a result of its own; all of them: ecluse shutdown.
+side by side, and each has a result of its own; if one of them is not there, none is
+taken down. All of them: ecluse shutdown.
 
 What can never be compensated, because the service is gone that it was made in, keeps
 its session failed. --abandon goes on without steps that a down has failed at, and says
@@ -107,11 +108,15 @@ type downResult struct {
 	Abandoned []abandoned `json:"abandoned"`
 }
 
-// named finds sessions by their names, each once.
+// named finds sessions by their names, each once. Whoever has mistyped one is told before
+// anything is taken down.
 func (a *app) named(args []string) ([]session.Session, error) {
 	var list []session.Session
 	for _, arg := range args {
 		s, err := a.find(context.Background(), []string{arg})
+		if errors.Is(err, session.ErrNotFound) {
+			err = fmt.Errorf("nothing was taken down: %w", err)
+		}
 		if err != nil {
 			return nil, err
 		}
