@@ -40,6 +40,9 @@ type Spec struct {
 	// Data marks a step that holds data. A teardown that is asked to keep the
 	// worktree leaves it, too, but only if it is asked to keep the data as well.
 	Data bool `json:"data,omitempty"`
+	// Fills marks a step whose effect may be in the data of steps that it needs: where
+	// those are not whole, neither is it, and it cannot see that itself.
+	Fills bool `json:"fills,omitempty"`
 	// Config is what the kind needs to know, as the kind itself encodes it.
 	Config json.RawMessage `json:"config,omitempty"`
 }

@@ -2,8 +2,13 @@ package saga
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 )
+
+// errFilled is what is wrong with a step whose effect was in data that is lost.
+var errFilled = errors.New("the data that it may have filled is gone")
 
 // verify looks at every done step that can tell how it is.
 func (r *Runner) verify(ctx context.Context, p Progress) []Event {
@@ -22,8 +27,8 @@ func (r *Runner) verify(ctx context.Context, p Progress) []Event {
 }
 
 // Verify asks every done step of the plan that can tell whether its effect is
-// there, side by side, and returns what those that are not whole say. It changes
-// nothing.
+// there, side by side, and returns what those that are not whole say. Lost data takes
+// the effect of what has filled it along: see [Spec.Fills]. It changes nothing.
 func Verify(ctx context.Context, plan Plan, p Progress, build func(Spec) (Step, error)) map[string]error {
 	var (
 		mu   sync.Mutex
@@ -43,6 +48,13 @@ func Verify(ctx context.Context, plan Plan, p Progress, build func(Spec) (Step, 
 		})
 	}
 	wg.Wait()
+	empty := map[string]bool{} // steps that are, or stand on, data which is lost
+	for i, spec := range plan.Steps {
+		empty[spec.Name] = spec.Data && lost[spec.Name] != nil || slices.ContainsFunc(spec.Needs, func(need string) bool { return empty[need] })
+		if spec.Fills && empty[spec.Name] && p.Steps[i].Phase == Done && lost[spec.Name] == nil {
+			lost[spec.Name] = errFilled
+		}
+	}
 	return lost
 }
 
