@@ -211,11 +211,10 @@ func (a *app) showSync(s session.Session, changed bool) error {
 		list = append(list, syncedView{name, s.Ports[name]})
 	}
 	if a.json {
-		env, err := environment(s)
+		up, err := a.resultOf(s, changed)
 		if err != nil {
 			return err
 		}
-		up := upResult{envResult: env, State: string(s.State), Changed: changed, Ports: ports(s), Warnings: a.heard.all()}
 		return writeJSON(a.Stdout, syncResult{up, append([]syncedView{}, list...)})
 	}
 	if err := a.showUp(s, changed); err != nil {

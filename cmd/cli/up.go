@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,10 +85,18 @@ at (7). An up that was killed is to be run again, or ecluse recover does it (8).
 // the original tool.
 type upResult struct {
 	envResult
-	State    string   `json:"state"`
-	Changed  bool     `json:"changed"`
-	Ports    portMap  `json:"ports"`
-	Warnings []string `json:"warnings"`
+	State   string  `json:"state"`
+	Changed bool    `json:"changed"`
+	Ports   portMap `json:"ports"`
+	// URLs are those of the native services that run and have a port.
+	URLs     map[string]string `json:"urls"`
+	Warnings []string          `json:"warnings"`
+}
+
+// resultOf is what there is to tell of a session that is up.
+func (a *app) resultOf(s session.Session, changed bool) (upResult, error) {
+	env, err := environment(s)
+	return upResult{envResult: env, State: string(s.State), Changed: changed, Ports: ports(s), URLs: urls(s), Warnings: a.heard.all()}, err
 }
 
 func (a *app) up(o upOptions, args []string) error {
@@ -265,12 +274,12 @@ func draft(ctx context.Context, repo git.Repo, cfg settings.Config, t upTarget, 
 
 // showUp prints the session that is up.
 func (a *app) showUp(s session.Session, changed bool) error {
-	env, err := environment(s)
+	result, err := a.resultOf(s, changed)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		return writeJSON(a.Stdout, upResult{envResult: env, State: string(s.State), Changed: changed, Ports: ports(s), Warnings: a.heard.all()})
+		return writeJSON(a.Stdout, result)
 	}
 	verb := "is up"
 	if !changed {
@@ -281,6 +290,9 @@ func (a *app) showUp(s session.Session, changed bool) error {
 	fmt.Fprintf(&b, "  branch    %s\n  worktree  %s\n", s.Branch, s.Worktree)
 	if len(s.Ports) > 0 {
 		fmt.Fprintf(&b, "  ports     %s\n", portList(s.Ports))
+	}
+	for _, name := range slices.Sorted(maps.Keys(result.URLs)) {
+		fmt.Fprintf(&b, "  %-9s %s\n", name, result.URLs[name])
 	}
 	return a.print("%s", b.String())
 }

@@ -52,3 +52,19 @@ func (a *app) portHolder(number int, s session.Session, by session.Key, leased b
 	}
 	return "was taken"
 }
+
+// urls are where the native services of a session that run answer, by name, if they
+// speak HTTP, as most do. What containers speak is not known.
+func urls(s session.Session) map[string]string {
+	list := map[string]string{}
+	cfg, err := steps.ConfigOf(s)
+	if err != nil {
+		return list
+	}
+	for _, service := range cfg.Spawned() {
+		if number := s.Ports[service.Name]; number != 0 {
+			list[service.Name] = fmt.Sprintf("http://localhost:%d", number)
+		}
+	}
+	return list
+}
