@@ -186,7 +186,7 @@ func (c command) Compensate(ctx context.Context, a *saga.Attempt) error {
 		return nil
 	}
 	if err := c.exec(ctx, c.user.Undo); err != nil {
-		return fmt.Errorf("undo: %w; mend what it runs into and run the command again", err)
+		return fmt.Errorf("undo: %w", after(err, "; mend what it runs into and run the command again"))
 	}
 	if c.user.Check == "" {
 		return nil

@@ -118,7 +118,7 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 	up := c.upOptions(fact, made.Env)
 	up.Anew = c.anew(fact)
 	up.Report = func(s docker.Status) {
-		a.Report("%s is %s (%d of %d ready)", s.Service, s.State, s.ReadyOf, s.Services)
+		a.Report("%s %s (%d of %d ready)", s.Service, docker.Being(s.State), s.ReadyOf, s.Services)
 	}
 	up.Who = func(number int) string { return listener(ctx, number, fact.Place) }
 	if err := engine.Up(ctx, up); err != nil {

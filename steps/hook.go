@@ -2,7 +2,6 @@ package steps
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"ecluse/saga"
@@ -127,8 +126,7 @@ func (h hook) Compensate(ctx context.Context, a *saga.Attempt) error {
 		return nil
 	}
 	if err := s.exec(ctx, down.Value.Run); err != nil {
-		return fmt.Errorf("%s: %w; mend it and run the command again, or go on without it: ecluse down %s --no-hooks",
-			h.pair.down, err, h.Session().Slug)
+		return after(err, "; mend it and run the command again, or go on without it: ecluse down "+h.Session().Slug+" --no-hooks")
 	}
 	return nil
 }

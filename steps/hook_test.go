@@ -96,13 +96,16 @@ func TestAHookThatFails(t *testing.T) {
 	})
 	hook := stepOf(t, r, "hook:pre_up")
 	err := hook.do(t)
-	mustSay(t, err, "pre_up", "exit status 7", "why")
+	// The name of the step stands before it already.
+	if want := "echo why >&2; setsid sleep 1000 & exit 7: exit status 7: why"; err == nil || err.Error() != want {
+		t.Errorf("it says %v, not %s", err, want)
+	}
 	if saga.IsPermanent(err) {
 		t.Error("it is not tried again")
 	}
 	ok(t, r.runs("hook:pre_up", 0)())
 	mustSay(t, hook.verify(t), "has not succeeded")
-	mustSay(t, hook.compensate(t), "post_down", "exit status 8", "ecluse down feat-x --no-hooks")
+	mustSay(t, hook.compensate(t), "exit 8: exit status 8; mend it", "ecluse down feat-x --no-hooks")
 }
 
 func TestInputsOfAHook(t *testing.T) {

@@ -57,7 +57,11 @@ func (s script) do(ctx context.Context, a *saga.Attempt, whole func(context.Cont
 	if err := s.forget(a); err != nil {
 		return err
 	}
-	if err := s.exec(ctx, s.Run); err != nil {
+	err := s.exec(ctx, s.Run)
+	switch {
+	case err != nil && a.Step == "hook:"+s.What: // which stands before it already
+		return err
+	case err != nil:
 		return fmt.Errorf("%s: %w", s.What, err)
 	}
 	if whole != nil {
@@ -67,7 +71,6 @@ func (s script) do(ctx context.Context, a *saga.Attempt, whole func(context.Cont
 	}
 	fact := scriptFact{Succeeded: true, Place: place(s.Dir)}
 	if len(s.Inputs) > 0 {
-		var err error
 		if fact.Fingerprint, err = s.fingerprint(ctx); err != nil {
 			return err
 		}

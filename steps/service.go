@@ -262,18 +262,17 @@ func (s service) await(ctx context.Context, a *saga.Attempt, fact ServiceFact, v
 	if err == nil {
 		return nil
 	}
-	text := fmt.Sprintf("service %s", s.spec.Name)
 	if wrong := s.listensElsewhere(fact); wrong != "" {
-		return fmt.Errorf("%s: %w; %s", text, err, wrong)
+		return fmt.Errorf("%w; %s", err, wrong)
 	}
 	tail := s.lastWords(context.WithoutCancel(ctx), fact)
 	if wrong := s.collides(tail); wrong != "" {
-		text += ": " + wrong
+		err = fmt.Errorf("%s: %w", wrong, err)
 	}
 	if tail != "" {
-		return fmt.Errorf("%s: %w; its last words: %s", text, err, tail)
+		return fmt.Errorf("%w; it said: %s", err, run.Shown(tail, "  "))
 	}
-	return fmt.Errorf("%s: %w", text, err)
+	return err
 }
 
 // listensElsewhere tells of the most common mistake: a command that does not

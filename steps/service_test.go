@@ -264,7 +264,7 @@ func TestAServiceThatEndsSaysWhyItDid(t *testing.T) {
 		command string
 		want    []string
 	}{
-		"status":   {"echo first; echo the last words >&2; exit 3", []string{"service api", "exit status 3", "the last words"}},
+		"status":   {"echo first; echo the last words >&2; exit 3", []string{"it has exited (exit status 3); it said: the last words\n  first\n"}},
 		"success":  {"exit 0", []string{"exit status 0"}},
 		"signal":   {"kill -9 $$", []string{"SIGKILL"}},
 		"no shell": {"exec /does/not/exist", []string{"exit status 127", "/does/not/exist"}},
@@ -293,7 +293,7 @@ func TestAServiceThatIsNotReadyInTime(t *testing.T) {
 			t.Parallel()
 			ready.Timeout = within(300 * time.Millisecond)
 			ts := serviceOf(t, settings.Service{Command: "echo up; exec sleep 1000", Ready: ready})
-			mustSay(t, ts.do(t), "not ready after 300ms", "its last words: up")
+			mustSay(t, ts.do(t), "not ready after 300ms", "; it said: up")
 			ok(t, ts.runs("service:api", 0)()) // a failed attempt leaves nothing
 		})
 	}

@@ -106,7 +106,7 @@ func TestAServiceInTmuxThatEndsSaysWhyItDid(t *testing.T) {
 		command string
 		want    []string
 	}{
-		"status": {"echo first; echo the last words >&2; exit 3", []string{"service api", "exit status 3", "the last words"}},
+		"status": {"echo first; echo the last words >&2; exit 3", []string{"it has exited (exit status 3); it said: the last words\n"}},
 		"signal": {"kill -9 $$", []string{"SIGKILL"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -177,7 +177,7 @@ var serviceFaults = map[string]serviceFault{
     image: IMAGE
     command: ["-say", "no such table: users", "-exit", "1"]
 `,
-		words: []string{"service bad is exited with status 1", "no such table: users"},
+		words: []string{"service bad has exited with status 1", "no such table: users"},
 	},
 	"exits after two seconds, before it was healthy": {
 		services: `
@@ -186,7 +186,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-after", "2s", "-say", "no such table: users", "-exit", "3"]
     healthcheck: {test: ["CMD", "/tool", "-health", "http://127.0.0.1:80/health"], interval: 1s, retries: 100}
 `,
-		words: []string{"service bad is exited with status 3", "no such table: users"},
+		words: []string{"service bad has exited with status 3", "no such table: users"},
 	},
 	"exits while another gets healthy": {
 		services: `
@@ -198,7 +198,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-serve", ":80", "-healthy-after", "3s"]
     healthcheck: {test: ["CMD", "/tool", "-health", "http://127.0.0.1:80/health"], interval: 200ms, retries: 100}
 `,
-		words: []string{"service bad is exited with status 1", "no such table: users"},
+		words: []string{"service bad has exited with status 1", "no such table: users"},
 	},
 	"must end, and fails": {
 		services: `
@@ -209,7 +209,7 @@ var serviceFaults = map[string]serviceFault{
     image: IMAGE
     depends_on: {bad: {condition: service_completed_successfully}}
 `,
-		words: []string{"service bad is exited with status 1", "migration 7 failed"},
+		words: []string{"service bad has exited with status 1", "migration 7 failed"},
 	},
 	"must end, and does not": {
 		services: `
@@ -373,7 +373,7 @@ services:
 `)
 	o := w.run(nil, "up", "feat-x")
 	switch {
-	case o.status == 6 && strings.Contains(o.stderr, "service brief is exited with status 1"):
+	case o.status == 6 && strings.Contains(o.stderr, "service brief has exited with status 1"):
 		w.mustBeClean("after up") // the machine was slow enough to see it
 		return
 	case o.status != 0:
@@ -384,7 +384,7 @@ services:
 		return strings.Contains(w.must(exec.Command("docker", "ps", "-a", "--filter", "label="+w.label())), "Exited (1)")
 	})
 	// Another up sees that it has, and starts it again.
-	if o := w.run(nil, "up", "feat-x", "--json"); !strings.Contains(o.stderr, "service brief is exited with status 1") {
+	if o := w.run(nil, "up", "feat-x", "--json"); !strings.Contains(o.stderr, "service brief has exited with status 1") {
 		t.Errorf("the second up saw nothing: %d: %s", o.status, o.stderr)
 	}
 	if n := w.containers(); n != 4 {

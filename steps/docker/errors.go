@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"ecluse/steps/run"
 )
 
 // What stands in the way of Docker altogether.
@@ -75,17 +77,36 @@ type ServiceError struct {
 	Tail []string
 }
 
-// Error names the service and its state, and shows the end of its log.
-func (e *ServiceError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "service %s is %s", e.Service, e.State)
+// Error names the service, its state and what it said, and shows the end of its log.
+func (e *ServiceError) Error() string { return e.head() + e.log("  ") }
+
+// head is the first line of the error.
+func (e *ServiceError) head() string {
+	text := "service " + e.Service + " " + Being(e.State)
 	if e.Probe != "" {
-		fmt.Fprintf(&b, " (its health check says: %s)", e.Probe)
+		text += " (its health check says: " + e.Probe + ")"
 	}
 	if len(e.Tail) > 0 {
-		fmt.Fprintf(&b, "; the end of its log:\n  %s", strings.Join(e.Tail, "\n  "))
+		text += "; it said: " + run.Telling(strings.Join(e.Tail, "\n"))
 	}
-	return b.String()
+	return text
+}
+
+// log is the end of its log, if there is more of it than the head has.
+func (e *ServiceError) log(indent string) string {
+	if len(e.Tail) < 2 {
+		return ""
+	}
+	return "\n" + indent + strings.Join(e.Tail, "\n"+indent)
+}
+
+// Being is a state with the verb that goes with it: "is healthy", "has exited with
+// status 0".
+func Being(state string) string {
+	if strings.HasPrefix(state, "exited") {
+		return "has " + state
+	}
+	return "is " + state
 }
 
 // TimeoutError lists the services that were not ready in time.
@@ -94,13 +115,19 @@ type TimeoutError struct {
 	Waiting []*ServiceError
 }
 
-// Error names all of them, with the end of their logs.
+// Error names all of them, and then shows the end of their logs.
 func (e *TimeoutError) Error() string {
-	var parts []string
+	var heads []string
+	logs := ""
 	for _, s := range e.Waiting {
-		parts = append(parts, s.Error())
+		heads = append(heads, s.head())
+		if len(e.Waiting) == 1 {
+			logs = s.log("  ")
+		} else {
+			logs += s.log("  " + s.Service + " | ")
+		}
 	}
-	return fmt.Sprintf("not ready after %s: %s", e.After, strings.Join(parts, "\n"))
+	return fmt.Sprintf("not ready after %s: %s", e.After, strings.Join(heads, "; ")) + logs
 }
 
 // Unwrap returns the services.

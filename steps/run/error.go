@@ -29,7 +29,8 @@ type Error struct {
 	Err error
 }
 
-// Error says what happened, and shows the end of the output.
+// Error says what happened and what the program said of it, and shows the end of the
+// output.
 func (e *Error) Error() string {
 	text := e.Program + ": "
 	exit := proc.Exit{Status: e.Status, Signal: e.Signal}
@@ -41,14 +42,10 @@ func (e *Error) Error() string {
 	default:
 		text += e.Err.Error()
 	}
-	lines := strings.Split(e.Tail, "\n")
-	switch {
-	case e.Tail == "":
+	if e.Tail == "" {
 		return text
-	case len(lines) == 1:
-		return text + ": " + e.Tail
 	}
-	return text + ":\n    " + strings.Join(lines, "\n    ")
+	return text + ": " + Shown(e.Tail, "    ")
 }
 
 // Unwrap returns the cause.

@@ -256,7 +256,7 @@ func TestErrorText(t *testing.T) {
 	for want, e := range map[string]Error{
 		"git x: exit status 1":                                 {Status: 1},
 		"git x: exit status 1: fatal: no":                      {Status: 1, Tail: "fatal: no"},
-		"git x: ended by SIGKILL:\n    a\n    b":               {Status: -1, Signal: "SIGKILL", Tail: "a\nb"},
+		"git x: ended by SIGKILL: b\n    a\n    b":             {Status: -1, Signal: "SIGKILL", Tail: "a\nb"},
 		"git x: interrupted (interrupt) (ended by SIGTERM): a": {Status: -1, Signal: "SIGTERM", Tail: "a", Err: errSignalled},
 		"git x: interrupted (interrupt)":                       {Status: 143, Err: errSignalled},
 	} {
