@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"ecluse/saga"
 	"ecluse/saga/session"
 	"ecluse/steps"
+	"ecluse/steps/config"
 	"ecluse/steps/git"
 	"ecluse/steps/settings"
 	"ecluse/store"
@@ -42,6 +44,7 @@ type app struct {
 	several bool // sessions are worked on at once
 	display *display.Display
 	heard   *warnings
+	told    *told
 }
 
 // warnings collects what a run warned of, for JSON results.
@@ -154,10 +157,11 @@ func (a *app) sink() saga.Sink {
 		o := display.Detect(a.Stderr, a.Getenv)
 		o.Verbose, o.Sessions, o.Log = a.verbose, a.several, a.logOfNotice
 		a.heard, a.display = &warnings{}, display.New(a.mode, o)
+		a.told = &told{mode: a.mode, failures: map[string]bool{}}
 	}
 	return saga.SinkFunc(func(n saga.Notice) {
 		a.heard.Notify(n)
-		a.display.Notify(n)
+		a.display.Notify(a.told.note(n))
 	})
 }
 
@@ -276,14 +280,15 @@ func (a *app) linked(ctx context.Context, repo git.Repo) (git.Worktree, error) {
 // where to read why.
 func (a *app) missing(key session.Key) error {
 	runs, _ := a.store.Runs(store.Filter{Repo: key.Repo, Slug: key.Slug, Limit: 1})
-	if len(runs) == 0 {
-		return notFound{slug: key.Slug}
+	if len(runs) == 0 { // of one that was there nobody means another
+		slots, _ := a.store.Slots(key.Repo)
+		return notFound{slug: key.Slug, meant: config.Suggest(key.Slug, slices.Sorted(maps.Values(slots)))}
 	}
 	last := runs[len(runs)-1]
 	if last.Verb != session.VerbUp || last.State != fsm.Absent || last.Outcome != saga.Reverted {
 		return notFound{slug: key.Slug}
 	}
-	return hinted{notFound{key.Slug, last.EndedAt}, "ecluse logs " + key.Slug}
+	return hinted{notFound{slug: key.Slug, rolledBack: last.EndedAt}, "ecluse logs " + key.Slug}
 }
 
 // notFound names a session that does not exist. It wraps [session.ErrNotFound].
@@ -291,10 +296,15 @@ type notFound struct {
 	slug string
 	// rolledBack is when the last up of it was; zero if that did not end so.
 	rolledBack time.Time
+	// meant is a session of nearly that name, if there is one.
+	meant string
 }
 
 func (e notFound) Error() string {
 	text := "there is no session " + e.slug
+	if e.meant != "" {
+		text += "; did you mean " + e.meant + "?"
+	}
 	if e.rolledBack.IsZero() {
 		return text
 	}

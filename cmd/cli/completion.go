@@ -26,7 +26,12 @@ needs bash-completion, a package of most distributions.`,
 		Example: `  source <(ecluse completion bash)
   ecluse completion zsh > "${fpath[1]}/_ecluse"
   ecluse completion fish > ~/.config/fish/completions/ecluse.fish`,
-		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: shells,
+		Args: cobra.MatchAll(cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			if !slices.Contains(shells, args[0]) {
+				return usagef("there is no script for %s; there is one for %s", args[0], strings.Join(shells, ", "))
+			}
+			return nil
+		}), ValidArgs: shells,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			write := map[string]func(io.Writer) error{

@@ -47,7 +47,7 @@ that is started anew is followed on.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is written later")
-	cmd.Flags().IntVar(&o.tail, "tail", 0, "only the last `N` lines of each log; all without it, with --json the last 1000")
+	cmd.Flags().IntVarP(&o.tail, "tail", "n", 0, "only the last `N` lines of each log; all without it, with --json the last 1000")
 	return cmd
 }
 

@@ -66,11 +66,49 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	cmd.SuggestionsMinimumDistance = 2
+	list := synonyms(args[0])
+	if len(list) == 0 || cmd.HasParent() {
+		list = cmd.SuggestionsFor(args[0])
+	}
 	meant := ""
-	if list := cmd.SuggestionsFor(args[0]); len(list) > 0 {
+	if len(list) > 0 {
 		meant = "; did you mean " + strings.Join(list, " or ") + "?"
 	}
 	return fmt.Errorf("there is no command %s%s", args[0], meant)
+}
+
+// synonyms are the commands for which other programs have a word.
+func synonyms(word string) []string {
+	switch strings.ToLower(word) {
+	case "start", "create", "new", "add", "launch", "open", "checkout", "switch":
+		return []string{"up"}
+	case "stop", "rm", "remove", "delete", "destroy", "kill", "close", "end":
+		return []string{"down"}
+	case "ps", "sessions":
+		return []string{"ls"}
+	case "restart":
+		return []string{"up --force"}
+	case "resume", "continue", "repair":
+		return []string{"up", "recover"}
+	case "rollback", "undo", "abort":
+		return []string{"recover --rollback"}
+	case "run":
+		return []string{"exec", "up"}
+	case "attach", "enter", "ssh", "sh":
+		return []string{"shell"}
+	case "show", "info", "inspect", "describe":
+		return []string{"status"}
+	case "prune", "clean", "cleanup":
+		return []string{"gc"}
+	case "check", "lint":
+		return []string{"validate", "doctor"}
+	case "setup":
+		return []string{"init"}
+	case "ports":
+		return []string{"ls", "validate --ports"}
+	default:
+		return nil
+	}
 }
 
 // flagError says what may have been meant by a flag that is not there, and what a
