@@ -73,6 +73,10 @@ type ServiceError struct {
 	State string
 	// Probe is what the last health check said.
 	Probe string
+	// Probes is how many health checks have failed in a row of what is unhealthy, Early
+	// that it may have been starting still.
+	Probes int
+	Early  bool
 	// Tail are the last lines of its log.
 	Tail []string
 }
@@ -86,6 +90,7 @@ func (e *ServiceError) head() string {
 	if e.Probe != "" {
 		text += " (its health check says: " + e.Probe + ")"
 	}
+	text += e.advice()
 	if len(e.Tail) > 0 {
 		text += "; it said: " + run.Telling(strings.Join(e.Tail, "\n"))
 	}

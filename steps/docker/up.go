@@ -293,6 +293,7 @@ func (e *Engine) explain(ctx context.Context, o UpOptions, verdict error) error 
 		}
 	case errors.As(verdict, &one):
 		one.Tail = e.tail(ctx, o.Project, one.Service)
+		one.Early = one.Early || starting(one.Tail)
 		return hinted(verdict, one.State)
 	}
 	return verdict

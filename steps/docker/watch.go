@@ -54,6 +54,10 @@ type condition struct {
 	// failed: it will not become ready by waiting.
 	failed bool
 	probe  string
+	// probes is how many health checks have failed in a row of what is unhealthy, early
+	// that it has not run for long.
+	probes int
+	early  bool
 	// missing: not all of its containers are there.
 	missing bool
 	// ripens is how long it must go on so to be ready.
@@ -76,7 +80,7 @@ func (w *watch) look(list []container, now time.Time) (verdict error, ready bool
 	w.tell(conditions, readyOf, now)
 	for i, c := range conditions {
 		if c.failed {
-			return &ServiceError{Service: w.Services[i].Name, State: c.state, Probe: c.probe}, false
+			return &ServiceError{Service: w.Services[i].Name, State: c.state, Probe: c.probe, Probes: c.probes, Early: c.early}, false
 		}
 	}
 	if all && w.complete.IsZero() {
@@ -189,7 +193,7 @@ func (w *watch) running(s Service, c container, now time.Time) condition {
 		case "unhealthy":
 			before, known := w.ill[c.started()]
 			failed := !known || c.State.Health.FailingStreak >= before+secondOpinion
-			return condition{state: "unhealthy", failed: failed, probe: probe(c)}
+			return condition{state: "unhealthy", failed: failed, probe: probe(c), probes: c.State.Health.FailingStreak, early: early(c, now)}
 		case "starting":
 			return condition{state: "starting", probe: probe(c)}
 		}
