@@ -43,10 +43,11 @@ func (p Program) Main() int {
 		// What stands behind the mistake was not read.
 		a.json = a.json || slices.Contains(p.Args, "--json")
 	}
+	a.close() // progress is closed before anything else is shown
+	defer a.hint()
 	if err == nil {
 		return exitDone
 	}
-	a.close() // progress is closed before the error is shown
 	return a.fail(helped(cmd, err))
 }
 
@@ -82,7 +83,12 @@ type errorResult struct {
 // complain says on stderr what is wrong, where to look and what to do next.
 func (a *app) complain(err error) shown {
 	s := *a.errorOf(err)
-	fmt.Fprintf(a.Stderr, "ecluse: %s\n", s.Message)
+	text := s.Message
+	var run *session.RunError
+	if errors.As(err, &run) {
+		text = a.told.brief(text, run.Failure)
+	}
+	fmt.Fprintf(a.Stderr, "ecluse: %s\n", text)
 	if s.Log != "" {
 		fmt.Fprintf(a.Stderr, "log: %s\n", s.Log)
 	}
