@@ -32,5 +32,5 @@ func (e *ServiceError) advice() string {
 	if e.Probes > 1 {
 		times = fmt.Sprintf("%d probes", e.Probes)
 	}
-	return "; its health check gave up after " + times + ", maybe before it had started: if so, raise `retries` or set `start_period` in its healthcheck"
+	return "; its health check gave up after " + times + ": if it was starting still, raise `retries` or set `start_period`"
 }

@@ -14,7 +14,7 @@ func TestAHealthCheckThatGivesUpEarly(t *testing.T) {
 		age  time.Duration
 		want string
 	}{
-		"young": {5 * time.Second, "service s is unhealthy (its health check says: status 1 nope); its health check gave up after 3 probes, maybe before it had started: if so, raise `retries` or set `start_period` in its healthcheck"},
+		"young": {5 * time.Second, "service s is unhealthy (its health check says: status 1 nope); its health check gave up after 3 probes: if it was starting still, raise `retries` or set `start_period`"},
 		"old":   {time.Hour, "service s is unhealthy (its health check says: status 1 nope)"},
 	} {
 		c := one("running", healthy("unhealthy"))
