@@ -46,7 +46,7 @@ func (o *choiceFlags) choice() (settings.Choice, error) {
 		number, err := strconv.Atoi(text)
 		switch {
 		case !ok || name == "" || err != nil:
-			return c, usagef("--port %q is no pin; it takes NAME=PORT, such as web=3005", pin)
+			return c, usagef("--port %q: it takes NAME=PORT, such as web=3005", pin)
 		case c.Pins[name] != 0 && c.Pins[name] != number:
 			return c, usagef("--port gives %s two ports, %d and %d", name, c.Pins[name], number)
 		case c.Pins == nil:

@@ -125,11 +125,11 @@ func (d *doctor) database() ([]session.Session, bool) {
 	var damaged *store.DamagedError
 	switch err := d.store.Check(); {
 	case err == nil && !d.store.Exists() && d.store.Begun():
-		d.say("database", verdictFail, rebuildCommand, "the state file %s is gone, and there is what it was about; %s", d.store.Path(), d.lastCopy())
+		d.say("state file", verdictFail, rebuildCommand, "the state file %s is gone, and there is what it was about; %s", d.store.Path(), d.lastCopy())
 		return nil, false
 	case err == nil:
 	case errors.As(err, &damaged):
-		d.say("database", verdictFail, rebuildCommand, "the state file %s is damaged: %s; %s", damaged.Path, damaged.Why, d.lastCopy())
+		d.say("state file", verdictFail, rebuildCommand, "the state file %s is damaged: %s; %s", damaged.Path, damaged.Why, d.lastCopy())
 		return nil, false
 	default:
 		fix := ""
@@ -137,20 +137,20 @@ func (d *doctor) database() ([]session.Session, bool) {
 			fix = rebuildCommand
 		}
 		for _, key := range store.Unreadable(err) {
-			d.say("database", verdictFail, fix, "the record of session %s of %s cannot be used", key.Slug, key.Repo).of(key)
+			d.say("state file", verdictFail, fix, "the record of session %s of %s cannot be used", key.Slug, key.Repo).of(key)
 		}
 		if len(d.found) == since {
-			d.say("database", verdictFail, fix, "%v", err)
+			d.say("state file", verdictFail, fix, "%v", err)
 		}
 	}
 	all, err := d.store.List()
 	if err != nil && len(store.Unreadable(err)) == 0 {
 		if len(d.found) == since {
-			d.say("database", verdictFail, "", "%v", err)
+			d.say("state file", verdictFail, "", "%v", err)
 		}
 		return nil, false
 	}
-	d.well(since, "database", "%d sessions, %d copies of the state file", len(all), len(d.store.Copies()))
+	d.well(since, "state file", "%s, %s of it", counted(len(all), "session", "sessions"), counted(len(d.store.Copies()), "copy", "copies"))
 	return all, true
 }
 
@@ -193,7 +193,7 @@ func (d *doctor) sessions(all []session.Session) {
 			d.say("sessions", verdictWarn, in(s, "recover", "--repair", s.Slug), "of %s have died: %s", s.Slug, strings.Join(look.Dead(s), ", ")).of(s.Key)
 		}
 	}
-	d.well(since, "sessions", "of %d none waits for anybody", len(all))
+	d.well(since, "sessions", "none needs attention")
 }
 
 // residue looks for what gc would remove.

@@ -26,7 +26,7 @@ func newDown(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "down [SLUG...]", GroupID: groupLife, Short: "take sessions down, and leave nothing behind",
 		Long: `Compensate everything that was done for a session: processes, containers,
-networks, volumes, files, the worktree, and its branch if we made it and it has
+networks, volumes, files, the worktree, and its branch if the session made it and it has
 no commits. An up that is under way is asked to stop first, and is waited for.
 
 Uncommitted work is never lost: it is saved under refs/ecluse/trash first, and
@@ -205,7 +205,7 @@ func branchFate(s session.Session, was bool) (text string, deleted bool) {
 	case deleted && !was:
 		deleted = false
 	case deleted:
-		text = fmt.Sprintf("; branch %s was ours, had no commits, and is deleted", s.Branch)
+		text = fmt.Sprintf("; deleted branch %s: it had no commits of its own", s.Branch)
 	}
 	return text, deleted
 }

@@ -286,7 +286,7 @@ func (a *app) writeLeftovers(found []*leftover, yes bool) error {
 		return err
 	}
 	if goes > 0 && !yes {
-		return a.print("nothing was removed; with --yes %d would be\n", goes)
+		return a.print("nothing was removed; --yes removes %d of these\n", goes)
 	}
 	return nil
 }

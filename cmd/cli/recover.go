@@ -200,7 +200,7 @@ func plan(m *session.Manager, req session.RecoverRequest, s session.Session, nam
 		r.err = &session.BusyError{Key: s.Key, Owner: *status.Owner, Step: session.Describe(status.Session)}
 		return r, false
 	case status.Owner != nil:
-		r.Does, r.Done = "leave it to "+status.Owner.String(), true
+		r.Does, r.Done = "nothing: "+status.Owner.String()+" is at work on it", true
 		return r, false
 	}
 	way, err := req.Way(status.Session)

@@ -89,7 +89,7 @@ func (c Config) Choose(choice Choice) (Config, error) {
 		number := c.Choice.Pins[name]
 		switch other := numbers[number]; {
 		case number < 1 || number > port.Max:
-			return c, &ChoiceError{fmt.Sprintf("port %d for %s is none; a port is 1 to %d", number, name, port.Max)}
+			return c, &ChoiceError{fmt.Sprintf("port %d for %s is out of range; a port is 1 to %d", number, name, port.Max)}
 		case other != "":
 			return c, &ChoiceError{fmt.Sprintf("port %d is pinned for both %s and %s", number, other, name)}
 		}
