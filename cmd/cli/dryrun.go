@@ -24,7 +24,7 @@ func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg settings.Config, 
 	s, err := st.Get(t.key)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
-		s, err = planned(ctx, st, repo, cfg, t)
+		s, err = a.planned(ctx, st, repo, cfg, t)
 	case err == nil && t.branch != "" && t.branch != s.Branch:
 		err = session.Taken(s, t.branch)
 	case err == nil:
@@ -33,19 +33,18 @@ func (a *app) showPlan(ctx context.Context, repo git.Repo, cfg settings.Config, 
 	if err != nil {
 		return err
 	}
-	dir := s.Worktree
-	if !exists(dir) { // it will have what the branch has, which is mostly the same
-		dir = repo.Root
-	}
-	for _, warning := range steps.LeftOut(ctx, cfg, dir) {
+	for _, warning := range steps.LeftOut(ctx, cfg, composeDir(s)) {
 		a.sink().Notify(saga.Notice{Time: time.Now(), Warning: true, Message: warning})
+	}
+	if had, err := steps.ConfigOf(s); err == nil {
+		a.tellUnchosen(ctx, had, composeDir(s))
 	}
 	return a.printPlan(s)
 }
 
 // planned is the session that an up would make now, with the ports that it would
 // lease.
-func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg settings.Config, t upTarget) (session.Session, error) {
+func (a *app) planned(ctx context.Context, st *store.Store, repo git.Repo, cfg settings.Config, t upTarget) (session.Session, error) {
 	held, err := st.Slots(repo.CommonDir)
 	if err != nil {
 		return session.Session{}, err
@@ -67,8 +66,37 @@ func planned(ctx context.Context, st *store.Store, repo git.Repo, cfg settings.C
 		others[port] = by.Slug
 	}
 	s.Key, s.Slot = t.key, slot
-	s.Ports, err = session.Reserve(nil, wants, others)
+	if s.Ports, err = session.Reserve(nil, wants, others); err != nil {
+		return s, err
+	}
+	had, err := steps.ConfigOf(s)
+	if err != nil {
+		return s, err
+	}
+	further, err := steps.FurtherWants(ctx, had, s, composeDir(s))
+	if err != nil { // up may find other files, those of the branch
+		a.warn("of the ports of what runs in Docker nothing is known here: %v", err)
+		return s, nil
+	}
+	s.Ports, err = session.Reserve(s.Ports, further, others)
 	return s, err
+}
+
+// tellUnchosen says which services a session does without, because others were chosen:
+// whoever misses one at work should not have to guess. The compose files are those in dir.
+func (a *app) tellUnchosen(ctx context.Context, cfg settings.Config, dir string) {
+	if names := steps.Unchosen(ctx, cfg, dir); len(names) > 0 {
+		a.sink().Notify(saga.Notice{Time: time.Now(), Message: "not chosen: " + strings.Join(names, ", ")})
+	}
+}
+
+// composeDir is where the compose files of a session are read before it has a worktree:
+// that will have what the branch has, which is mostly the same.
+func composeDir(s session.Session) string {
+	if exists(s.Worktree) {
+		return s.Worktree
+	}
+	return s.Root
 }
 
 // planResult is what up prints with --dry-run --json.

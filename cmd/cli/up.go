@@ -213,6 +213,9 @@ func (a *app) advise(ctx context.Context, repo git.Repo, cfg settings.Config, t 
 		if t.hasOwnConfig(ctx, repo) {
 			warn("the .ecluse.toml of %s differs from the one of the main worktree, %s, and that is the one that counts", t.branch, repo.Root)
 		}
+		if chosen, err := chosen(cfg, t.choice); err == nil {
+			a.tellUnchosen(ctx, chosen, cmp.Or(t.worktree, repo.Root))
+		}
 		return keep, nil
 	}
 	if err != nil {
@@ -221,7 +224,12 @@ func (a *app) advise(ctx context.Context, repo git.Repo, cfg settings.Config, t 
 	if s.State == fsm.Failed && !o.keepSaid {
 		keep = s.Run.Options.KeepOnFailure
 	}
-	if had, err := steps.ConfigOf(s); err == nil && !had.Same(cfg) {
+	had, err := steps.ConfigOf(s)
+	if err != nil {
+		return keep, nil //nolint:nilerr // whoever needs it says it
+	}
+	a.tellUnchosen(ctx, had, composeDir(s))
+	if !had.Same(cfg) {
 		warn(".ecluse.toml has changed since session %s was made, which keeps the old one until `ecluse down %s`", s.Slug, s.Slug)
 	}
 	return keep, nil
