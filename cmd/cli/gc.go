@@ -48,7 +48,8 @@ databases that down --keep-volumes kept, templates, and logs go when they are ol
 With --merged or --older-than sessions are meant, too, and are taken down: those whose
 branch is merged into that of origin, main or master, and those that nothing happened to
 for so long. Both only if nobody is at work in them and all is committed. A merge that
-squashes or rebases cannot be recognized.`,
+squashes or rebases cannot be recognized. A branch without a commit of its own is not
+taken for merged, for its session may have just begun; --older-than finds that in time.`,
 		Example: `  ecluse gc
   ecluse gc --merged --older-than 7d --yes`,
 		Args: cobra.NoArgs,
@@ -60,7 +61,7 @@ squashes or rebases cannot be recognized.`,
 	f := cmd.Flags()
 	f.BoolVar(&o.yes, "yes", false, "remove what is found")
 	f.BoolVar(&o.all, "all", false, "of every repository on this machine")
-	f.BoolVar(&o.merged, "merged", false, "also sessions whose branch is merged")
+	f.BoolVar(&o.merged, "merged", false, "also sessions whose branch had commits of its own, and is merged")
 	f.Var(&o.olderThan, "older-than", "`AGE` of logs, kept data and templates that go; if given, also of sessions")
 	f.Var(&o.trash, "trash-older-than", "`AGE` of saved work that goes")
 	return cmd
