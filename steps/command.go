@@ -85,6 +85,7 @@ func spec(u settings.UserStep) saga.Spec {
 	spec := saga.Spec{
 		Name: u.StepName(), Kind: commandKind, Cause: "[[steps]] in .ecluse.toml",
 		Does: "run " + strings.TrimSpace(u.Do), Reverts: "nothing: it has no undo",
+		Fills: u.Check == "", // else it can see for itself
 		Policy: saga.Policy{
 			Timeout: u.Timeout.Or(hookTimeout), CompensateTimeout: u.UndoTimeout.Or(hookTimeout),
 			Retries: u.Retries, CompensateRetries: undoRetries,

@@ -60,6 +60,8 @@ type ComposeFact struct {
 	Up bool `json:"up,omitempty"`
 	// Last is the run that last brought them up.
 	Last string `json:"last,omitempty"`
+	// Volumes are the named volumes that they then had, if anything may fill them.
+	Volumes []string `json:"volumes,omitempty"`
 }
 
 // composeFactKey is the fact's key.
@@ -124,6 +126,11 @@ func (c compose) Do(ctx context.Context, a *saga.Attempt) error {
 	if err := engine.Up(ctx, up); err != nil {
 		c.remember(ctx, a, fact, err)
 		return robbed(err)
+	}
+	if c.filled(a.Step) {
+		if fact.Volumes, err = engine.Volumes(ctx, docker.Volumes{Projects: []string{fact.Project}}); err != nil {
+			return err
+		}
 	}
 	fact.Up, fact.Last = true, c.Session().Run.ID
 	return a.Save(composeFactKey, fact)

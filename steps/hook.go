@@ -51,7 +51,7 @@ func planHook(pair hookPair) func(*planner) {
 		}
 		spec := saga.Spec{
 			Name: "hook:" + pair.up, Kind: "hook", Cause: "hooks in .ecluse.toml",
-			Does: "nothing", Reverts: "nothing",
+			Does: "nothing", Reverts: "nothing", Fills: up != nil,
 			Policy: saga.Policy{Backoff: time.Second},
 		}
 		if up != nil {

@@ -44,6 +44,8 @@ type scriptFact struct {
 	Place string `json:"place,omitempty"`
 	// Fingerprint of the script and its inputs at that time.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Data tells which data it may have filled: see dataUnder.
+	Data map[string]string `json:"data,omitempty"`
 }
 
 // factScript is the key of a [scriptFact].
@@ -75,6 +77,9 @@ func (s script) do(ctx context.Context, a *saga.Attempt, whole func(context.Cont
 			return err
 		}
 	}
+	if fact.Data, err = s.dataUnder(a.Step); err != nil {
+		return err
+	}
 	return a.Save(factScript, fact)
 }
 
@@ -100,6 +105,15 @@ func (s script) succeeded(a *saga.Attempt) error {
 	}
 	if place(s.Dir) != fact.Place {
 		return fmt.Errorf("the folder that %s ran in was made anew", s.What)
+	}
+	data, err := s.dataUnder(a.Step)
+	if err != nil {
+		return err
+	}
+	for step, run := range fact.Data {
+		if data[step] != run {
+			return fmt.Errorf("the data of %s, which %s may have filled, was made anew", step, s.What)
+		}
 	}
 	return nil
 }

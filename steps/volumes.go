@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,10 @@ import (
 // data was kept still has it, and a later teardown finds it.
 type volumes struct{ *Target }
 
-var _ saga.Step = volumes{}
+var (
+	_ saga.Step     = volumes{}
+	_ saga.Verifier = volumes{}
+)
 
 const (
 	// volumesKind is the kind of the step, and its name.
@@ -33,6 +37,8 @@ type volumesFact struct {
 	Prior []string `json:"prior,omitempty"`
 	// Run is the run that looked first.
 	Run string `json:"run"`
+	// Anew is the last run that found volumes gone, which Compose then made anew.
+	Anew string `json:"anew,omitempty"`
 }
 
 // volumesFactKey is the fact's key.
@@ -58,7 +64,11 @@ func newVolumes(t *Target, _ saga.Spec) saga.Step { return volumes{t} }
 func (v volumes) Do(ctx context.Context, a *saga.Attempt) error {
 	var fact volumesFact
 	if known, err := a.Load(volumesFactKey, &fact); known || err != nil {
-		return err
+		if err != nil || v.Verify(ctx, a) == nil {
+			return err
+		}
+		fact.Anew = v.Session().Run.ID
+		return a.Save(volumesFactKey, fact)
 	}
 	at, err := v.place(ctx)
 	if err != nil {
@@ -113,6 +123,34 @@ func (h heirlooms) tell(a *saga.Attempt, slug string) {
 	for _, volume := range h.Unused {
 		a.Warn("kept volume %s of an earlier session of %s is not used by this one; `docker volume rm %[1]s` removes it", volume.Name, slug)
 	}
+}
+
+// Verify looks whether the named volumes are there that the containers were brought up
+// with, if anything may have filled them: Compose makes new ones in their place without a
+// word. An engine that cannot be asked is what the step of its containers tells of.
+func (v volumes) Verify(ctx context.Context, a *saga.Attempt) error {
+	var at placeFact
+	if _, err := a.Load(placeFactKey, &at); err != nil {
+		return err
+	}
+	var want []string
+	for i := range v.Session().Plan.Steps {
+		if fact, known := ComposeOf(v.Session(), i); known {
+			want = append(want, fact.Volumes...)
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	have, err := docker.At(at.Place).Volumes(ctx, docker.Volumes{Session: v.Session().ID, Projects: projects(v.Config, v.Session())})
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	gone := slices.DeleteFunc(want, func(name string) bool { return slices.Contains(have, name) })
+	if len(gone) > 0 {
+		return fmt.Errorf("volume %s is gone, with the data in it", strings.Join(gone, ", "))
+	}
+	return nil
 }
 
 // Compensate removes the volumes, or names those that stay: all, if that was asked
