@@ -139,12 +139,10 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	created := false
 	s, changed, err := m.Up(stops, session.UpRequest{
 		Key: target.key, Branch: target.branch, MaxSlots: cfg.MaxSlots, Wait: o.wait,
 		Options: session.Options{KeepOnFailure: keep, Anew: o.force}, Fits: target.fits, Again: o.again,
 		New: func(ctx context.Context, slot int) (session.Session, []session.Want, error) {
-			created = true
 			return draft(ctx, repo, cfg, target, slot)
 		},
 	})
@@ -154,9 +152,7 @@ func (a *app) up(o upOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if created {
-		a.tellMoved(ctx, s)
-	}
+	a.tellMoved(ctx, s, changed)
 	if err := a.showUp(s, changed); err != nil || !o.watch {
 		return err
 	}

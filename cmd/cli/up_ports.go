@@ -13,7 +13,10 @@ import (
 
 // tellMoved says of each port of a new session that is not the one of its slot who has
 // that one. Where it cannot be told now any more, nothing but the number is said.
-func (a *app) tellMoved(ctx context.Context, s session.Session) {
+func (a *app) tellMoved(ctx context.Context, s session.Session, changed bool) {
+	if !changed || !s.Run.StartedAt.Equal(s.CreatedAt) {
+		return // it was told when the session was made
+	}
 	cfg, err := steps.ConfigOf(s)
 	if err != nil {
 		return
