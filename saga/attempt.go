@@ -31,8 +31,12 @@ func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state St
 	if a.Compensating {
 		done, failed = StepCompensated, StepCompensationFailed
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return Event{Kind: done, Step: spec.Name}
+	case a.Compensating && errors.Is(err, ErrKept):
+		a.Report("%v", ErrKept)
+		return Event{Kind: StepKept, Step: spec.Name}
 	}
 	return Event{Kind: failed, Step: spec.Name, Err: err.Error(), Code: CodeOf(err), Permanent: IsPermanent(err)}
 }

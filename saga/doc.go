@@ -36,6 +36,7 @@ Per step, in one run:
 	failed -> started                                  a retry
 	done -> failed                                     lost: looked at, and not whole
 	done | failed -> compensating (-> saved)* -> compensated | compensation-failed
+	compensating -> done                               kept: the step has left all of it
 	compensating -> compensation-failed                also parked: owners died at it
 	compensation-failed -> compensating                a retry
 	compensation-failed -> abandoned                   as the next run back begins
@@ -99,6 +100,11 @@ compensates only the steps that it began itself. A compensation that fails for
 good leaves what it stands on alone (the worktree holds the compose file that the
 compose step still needs) while the rest goes on; the run then ends [Stuck], and
 a later run begins with exactly what is left.
+
+What a run is to keep it leaves where it is done. Where it is not (an earlier way back
+failed at it, or was cut off) only the step knows how much is left: its Compensate may
+say that it has kept the effect ([ErrKept]), and the step is done. So it may on the way
+back of a repair, of what an earlier run had made.
 
 What can never be compensated would keep its session for ever. A run back may be begun
 with the word to abandon steps, of which a compensation has failed: they count as gone

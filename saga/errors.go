@@ -18,6 +18,11 @@ var ErrAbandoned = errors.New("stopped at once")
 // end in time. They end with the process.
 var ErrUnended = errors.New("steps are still running")
 
+// ErrKept is wrapped by the error of Compensate that has left its effect as it is, and
+// touched nothing of it: the run has no claim to it (an earlier one made it, and this
+// one reverts only itself), or is to keep it. The step is done then, as before.
+var ErrKept = errors.New("it is kept as it is")
+
 // StepError is the failure of one attempt of a step.
 type StepError struct {
 	Step string

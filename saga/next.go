@@ -39,6 +39,8 @@ const (
 	StepSaved              EventKind = "step-saved"
 	StepCompensated        EventKind = "step-compensated"
 	StepCompensationFailed EventKind = "step-compensation-failed"
+	// StepKept reports that Compensate has left the effect as it is: see [ErrKept].
+	StepKept EventKind = "step-kept"
 	// StepLost reports that a done step was looked at once more, at the end of
 	// a run that goes forward, and is not whole.
 	StepLost EventKind = "step-lost"
@@ -228,6 +230,10 @@ func (m *machine) applyStep(e Event) error {
 		}
 		s.Err, s.Code, s.Permanent = "", "", false
 		m.set(i, Compensated, "")
+	case StepKept:
+		s.Err, s.Code, s.Permanent, s.Resumed = "", "", false, false
+		m.p.Kept = append(slices.Clone(m.p.Kept), e.Step)
+		m.set(i, Done, "")
 	default:
 		s.Permanent, s.Resumed, s.Code = e.Permanent, false, e.Code
 		m.set(i, CompensationFailed, e.Err)
@@ -244,7 +250,7 @@ func reports(kind EventKind, phase Phase) bool {
 		return phase == Started
 	case StepLost:
 		return phase == Done
-	case StepCompensated, StepCompensationFailed:
+	case StepCompensated, StepCompensationFailed, StepKept:
 		return phase == Compensating
 	default:
 		return false
@@ -296,8 +302,8 @@ func (m *machine) runForward(e Event) error {
 	return nil
 }
 
-// runBackward begins a teardown, whatever was going on before. Only what is done
-// can be kept.
+// runBackward begins a teardown, whatever was going on before. What is done is kept if
+// that is asked for; of the rest only its step knows whether it can be, see StepKept.
 func (m *machine) runBackward(e Event) error {
 	m.p.Direction, m.p.Scope, m.p.Kept, m.p.Cause = Backward, "", nil, nil
 	for i, spec := range m.plan.Steps {

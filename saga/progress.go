@@ -99,7 +99,7 @@ type Progress struct {
 	Direction Direction `json:"direction"`
 	// Scope, when set, limits compensation to the steps which that run began.
 	Scope string `json:"scope,omitempty"`
-	// Kept names steps that the teardown leaves as they are.
+	// Kept names steps that a run which goes back leaves as they are.
 	Kept []string `json:"kept,omitempty"`
 	// HaltOnFailure makes a failing step halt the run where it stands
 	// instead of turning it back.

@@ -16,8 +16,9 @@ import (
 // after no Do, half a Do, a whole one, and after half a Compensate. Whatever
 // Compensate needs to know is saved with [Attempt.Save] before the effect that
 // makes it necessary, or follows from the plan. Compensate returns nil only when
-// it has looked and the effect is gone. Both end soon after ctx does, leaving no
-// program of theirs running.
+// it has looked and the effect is gone, and [ErrKept] when the effect is to stay
+// and nothing of it was touched. Both end soon after ctx does, leaving no program
+// of theirs running.
 type Step interface {
 	Do(ctx context.Context, a *Attempt) error
 	Compensate(ctx context.Context, a *Attempt) error

@@ -305,10 +305,12 @@ func (t *transition) conclude(d saga.Decision) error {
 // repair was reverted) not what it should be.
 func (t *transition) revertedTo() fsm.Event {
 	switch {
-	case len(t.s.Progress.Kept) > 0, t.s.Progress.Scope != "" && t.s.Run.From == fsm.Stopped:
+	case t.s.Progress.Scope != "" && t.s.Run.From == fsm.Stopped:
 		return fsm.Keep
 	case t.s.Progress.Scope != "":
 		return fsm.Fail
+	case len(t.s.Progress.Kept) > 0:
+		return fsm.Keep
 	default:
 		return fsm.Done
 	}
