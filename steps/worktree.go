@@ -30,6 +30,8 @@ type WorktreeFact struct {
 	// BranchMade: so is the branch, which began at Base.
 	BranchMade bool           `json:"branch_made,omitempty"`
 	Resolution git.Resolution `json:"resolution"`
+	// Run that made it last: the way back of another one leaves it.
+	Run string `json:"run,omitempty"`
 	// Finished is saved after the worktree was whole. From then on what is in
 	// it may be the user's, whatever state it is in.
 	Finished bool `json:"finished,omitempty"`
@@ -88,7 +90,8 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 		}
 		return remark(repo, s, func(m *WorktreeMark) { m.Made = false })
 	}
-	if err := w.make(ctx, repo, fact, known, a); err != nil {
+	track := fact.Resolution.Kind == git.KindRemote && !fact.Finished
+	if err := w.make(ctx, repo, &fact, known, a); err != nil {
 		return err
 	}
 	if err := remark(repo, s, func(m *WorktreeMark) { m.Made = true }); err != nil {
@@ -98,7 +101,7 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 	if err != nil || fact.Finished && identity == fact.Identity {
 		return err
 	}
-	if fact.Resolution.Kind == git.KindRemote && !fact.Finished {
+	if track {
 		// Without an upstream the worktree is as good.
 		if err := repo.Track(ctx, s.Branch); err != nil {
 			a.Warn("%v", err)
@@ -130,7 +133,7 @@ func (w worktree) settle(ctx context.Context, repo git.Repo, a *saga.Attempt) (f
 
 // make makes the worktree if it is not whole. An earlier attempt may have left a
 // part of it, and the branch; the user may have removed it, or be working in it.
-func (w worktree) make(ctx context.Context, repo git.Repo, fact WorktreeFact, known bool, a *saga.Attempt) error {
+func (w worktree) make(ctx context.Context, repo git.Repo, fact *WorktreeFact, known bool, a *saga.Attempt) error {
 	s := w.Session()
 	if err := git.CheckPlace(s.Worktree); err != nil {
 		return saga.Permanent(err)
@@ -145,7 +148,7 @@ func (w worktree) make(ctx context.Context, repo git.Repo, fact WorktreeFact, kn
 		// It was whole once: nothing in it is ours to throw away.
 		return saga.Permanent(w.advise(err))
 	}
-	if err := w.missing(repo, fact, a); err != nil {
+	if err := w.missing(repo, *fact, a); err != nil {
 		return err
 	}
 	_, err = repo.Remove(ctx, s.Worktree, git.RemoveOptions{
@@ -162,6 +165,13 @@ func (w worktree) make(ctx context.Context, repo git.Repo, fact WorktreeFact, kn
 	if known {
 		if res, err = w.again(ctx, repo, res); err != nil {
 			return saga.Permanent(err)
+		}
+	}
+	// From here on it is this run's again, and nobody's work.
+	if fact.Finished || fact.Run != s.Run.ID {
+		fact.Finished, fact.Run = false, s.Run.ID
+		if err := a.Save(worktreeFactKey, *fact); err != nil {
+			return err
 		}
 	}
 	return repo.Add(ctx, s.Worktree, res)
@@ -199,7 +209,7 @@ func (w worktree) decide(ctx context.Context, repo git.Repo) (WorktreeFact, erro
 	err := repo.Whole(ctx, s.Worktree, s.Branch)
 	switch {
 	case err == nil:
-		return WorktreeFact{}, nil
+		return WorktreeFact{Run: s.Run.ID}, nil
 	case errors.Is(err, git.ErrOtherBranch):
 		return WorktreeFact{}, err
 	}
@@ -218,7 +228,7 @@ func (w worktree) decide(ctx context.Context, repo git.Repo) (WorktreeFact, erro
 	if err != nil {
 		return WorktreeFact{}, err
 	}
-	return WorktreeFact{Made: true, BranchMade: res.Kind != git.KindLocal, Resolution: res}, nil
+	return WorktreeFact{Made: true, Run: s.Run.ID, BranchMade: res.Kind != git.KindLocal, Resolution: res}, nil
 }
 
 // occupied reports whether something is at path that is not an empty folder.

@@ -41,12 +41,16 @@ func inode(path string) uint64 {
 	return info.Ino
 }
 
-// Compensate removes what Do made. Work that was not committed is saved first.
+// Compensate removes what Do made, unless it is to be kept. Work that was not committed
+// is saved first.
 func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
 	var fact WorktreeFact
 	known, err := a.Load(worktreeFactKey, &fact)
 	if err != nil || !known {
 		return err
+	}
+	if w.keeps(fact, a) {
+		return saga.ErrKept
 	}
 	if !fact.Made && !w.Options().DeleteWorktree {
 		return nil
