@@ -28,6 +28,7 @@ import (
 type initOptions struct {
 	mode                string
 	force, explain, yes bool
+	dryRun              bool
 	detect.Look
 }
 
@@ -43,7 +44,8 @@ and in workspaces. Nothing that is found is run. .gitignore gets a line for the
 folder of the worktrees.
 
 In a terminal the mode is asked for, unless --yes accepts what is proposed. A
-configuration that exists is replaced only with --force.`,
+configuration that exists is replaced only with --force. --explain writes the file, too;
+--dry-run prints it instead, and writes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), o) },
 	}
@@ -52,7 +54,8 @@ configuration that exists is replaced only with --force.`,
 	f.IntVar(&o.MaxSlots, "max-slots", settings.Defaults().MaxSlots, "how many sessions there may be at once")
 	f.StringVar(&o.Prefix, "prefix", settings.Defaults().Prefix, "begins the name of every compose project")
 	f.BoolVar(&o.force, "force", false, "replace a configuration that exists")
-	f.BoolVar(&o.explain, "explain", false, "show what speaks for and against each mode, and where everything was found")
+	f.BoolVar(&o.explain, "explain", false, "also show what speaks for and against each mode, and where everything was found")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the configuration that would be written; write nothing")
 	f.BoolVarP(&o.yes, "yes", "y", false, "accept the mode that is proposed, and do not ask")
 	return cmd
 }
@@ -72,18 +75,25 @@ type initResult struct {
 	// Gitignore tells that .gitignore got a line.
 	Gitignore bool     `json:"gitignore"`
 	Warnings  []string `json:"warnings"`
+	// Written is false with --dry-run.
+	Written bool `json:"written"`
+	// Text is what would have been written without --dry-run.
+	Text string `json:"text"`
+
+	unborn bool // there is no commit yet
 }
 
 func (a *app) init(ctx context.Context, o initOptions) error {
 	repo, err := a.repository(ctx)
-	if err != nil {
+	unborn := errors.Is(err, git.ErrUnborn) // which only sessions need
+	if err != nil && !unborn {
 		return err
 	}
 	if o.MaxSlots == 0 || o.Prefix == "" { // which stand for the defaults below
 		return usagef("--max-slots takes 1 to 255, and --prefix a name")
 	}
 	path := filepath.Join(repo.Root, config.Name)
-	if exists(path) && !o.force {
+	if exists(path) && !o.force && !o.dryRun {
 		return hinted{usagef("%s exists already, and is not overwritten; --force replaces it with a new one", path), "ecluse init --force"}
 	}
 	o.Survey = detect.Examine(ctx, repo.Root)
@@ -95,7 +105,7 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	d := detect.Detect(repo.Root, o.Survey, on)
 	r := initResult{
 		Path: path, Mode: o.mode, Why: "asked for with --mode", Confidence: d.Confidence, Scores: d.Scores, Signals: d.Signals,
-		Warnings: append([]string{}, o.Warnings...),
+		Services: []string{}, unborn: unborn, Warnings: append([]string{}, o.Warnings...),
 	}
 	if o.mode == "" {
 		if r.Mode, err = a.proposed(d, o); err != nil {
@@ -114,14 +124,17 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 	if detect.Place(text, r.Found); o.explain {
 		a.explainFound(r.Found)
 	}
+	if o.dryRun {
+		return a.showDraft(r, text)
+	}
 	if err := write(path, []byte(text)); err != nil {
 		return err
 	}
+	r.Written = true
 	cfg, err := steps.LoadConfig(repo.Root)
 	if err != nil {
 		return configError{err}
 	}
-	r.Services = []string{}
 	for _, s := range cfg.Services {
 		r.Services = append(r.Services, s.Name)
 	}
@@ -129,6 +142,25 @@ func (a *app) init(ctx context.Context, o initOptions) error {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
 	return a.showInit(r)
+}
+
+// showDraft prints what would be written.
+func (a *app) showDraft(r initResult, text string) error {
+	for _, s := range r.Found {
+		if s.What == "service" && s.Doubt == "" {
+			r.Services = append(r.Services, s.Name)
+		}
+	}
+	if r.Text = text; a.json {
+		return writeJSON(a.Stdout, r)
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(a.Stderr, "warning: %s\n", warning)
+	}
+	if !a.quiet {
+		fmt.Fprintf(a.Stderr, "nothing was written; this would be %s:\n", r.Path)
+	}
+	return a.print("%s", text)
 }
 
 // leftAs says what is made of something that is only suggested.
@@ -152,6 +184,9 @@ func (a *app) showInit(r initResult) error {
 		text += "  services  " + strings.Join(r.Services, ", ") + "\n"
 	} else if r.Mode != settings.ModeContainer {
 		next = "describe what runs under [[services]], commit the file, then: ecluse up BRANCH"
+	}
+	if r.unborn {
+		next = strings.Replace(next, "commit", "make a first commit of", 1)
 	}
 	for _, s := range r.Found {
 		if s.Doubt != "" && s.Line != 0 {

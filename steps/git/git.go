@@ -24,7 +24,8 @@ type Repo struct {
 }
 
 // Open finds the repository that dir belongs to, from any of its worktrees. The
-// error wraps [ErrMissing], [ErrOld], [ErrNotRepository], [ErrBare] or [ErrUnborn].
+// error wraps [ErrMissing], [ErrOld], [ErrNotRepository], [ErrBare] or [ErrUnborn]. With
+// the last one the repository is returned all the same.
 //
 // It does not list worktrees: one that was half made when git was killed can make
 // every `git worktree list` fail, and must be removable all the same.
@@ -41,7 +42,7 @@ func Open(ctx context.Context, dir string) (Repo, error) {
 	}
 	if !at.born {
 		if err := repo.checkBorn(ctx); err != nil {
-			return Repo{}, fmt.Errorf("open %s: %w", repo.Root, err)
+			return repo, fmt.Errorf("open %s: %w", repo.Root, err)
 		}
 	}
 	return repo, nil
