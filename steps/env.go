@@ -74,8 +74,8 @@ func (e env) own(ctx context.Context, repo git.Repo, a *saga.Attempt) error {
 		return err
 	}
 	if tracked {
-		return saga.Permanent(fmt.Errorf("%s is committed on branch %s, and ecluse writes a file of that name; take it out with: git -C %s rm --cached %[1]s, and commit that on the branch",
-			settings.EnvFile, s.Branch, git.Quote(s.Root)))
+		return saga.Permanent(fmt.Errorf("%s is committed on branch %s, and ecluse writes a file of that name; take it out of the branch, where that is checked out, with: git rm --cached %[1]s && git commit",
+			settings.EnvFile, s.Branch))
 	}
 	written := false
 	if _, err := a.Load(envWritten, &written); err != nil || written {

@@ -217,8 +217,11 @@ func (a *app) hintReuse(o upOptions, err error) error {
 	if !errors.As(err, &out) || o.from != "" || as[*session.RunError](err) || out.Gone || out.Path == out.Root {
 		return err
 	}
-	if by, failed := a.holderOf(out.Path); failed != nil || by != "" {
+	switch by, failed := a.holderOf(out.Path); {
+	case failed != nil:
 		return err
+	case by != "": // somebody has renamed its branch, or switched to another one
+		return hinted{inSession{out, by}, "ecluse status " + by}
 	}
 	return hinted{reusable{out}, "ecluse up " + git.Quote(out.Branch) + " --reuse-worktree"}
 }
@@ -233,3 +236,17 @@ func (e reusable) Error() string {
 }
 
 func (e reusable) Unwrap() error { return e.CheckedOutError }
+
+// inSession is a branch that is checked out in the worktree of a session.
+type inSession struct {
+	*git.CheckedOutError
+	by string
+}
+
+// Error names the session: to free the branch would take it from under who works there.
+func (e inSession) Error() string {
+	return fmt.Sprintf("branch %s is checked out in %s, the worktree of session %s: use that, or switch to another branch there first",
+		e.Branch, e.Path, e.by)
+}
+
+func (e inSession) Unwrap() error { return e.CheckedOutError }
