@@ -70,6 +70,17 @@ func (e *LockedError) Error() string {
 		e.Path, reason, shellQuote(e.Root), shellQuote(e.Path))
 }
 
+// WritingError is the refusal to remove what somebody goes on writing into.
+type WritingError struct {
+	Path string
+}
+
+// Error says how to find who it is.
+func (e *WritingError) Error() string {
+	return fmt.Sprintf("somebody is writing in %s, faster than it can be saved; end who has a file or a shell there (lsof +D %s), and try again",
+		e.Path, shellQuote(e.Path))
+}
+
 // CheckedOutError is the refusal to check a branch out a second time.
 type CheckedOutError struct {
 	Branch string

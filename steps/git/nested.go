@@ -19,7 +19,7 @@ func (v *view) checkNested(ctx context.Context) error {
 	}
 	for name := range strings.SplitSeq(string(out), "\x00") {
 		if strings.HasSuffix(name, "/") {
-			return fmt.Errorf("%s is %w", filepath.Join(v.path, name), ErrNested)
+			return fmt.Errorf("%s is %w", filepath.Join(BeforeAside(v.path), name), ErrNested)
 		}
 	}
 	out, err = v.git(ctx, nil, "ls-files", "--stage", "-z")

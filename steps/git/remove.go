@@ -22,12 +22,24 @@ type RemoveOptions struct {
 	// for, and before anything is removed; not if there is nothing. Its error
 	// is the removal's, and nothing is removed.
 	Begin func() error
+	// Look is called with the place of the directory when nobody finds it by its
+	// path any more, and before the first file is removed: what was written
+	// since Begin can be saved yet. Its error is the removal's; the directory has
+	// its place again then.
+	Look func(at string) error
 }
+
+// rounds are how often a directory is removed that somebody makes anew meanwhile.
+const rounds = 3
 
 // Remove removes the worktree at path, finished or not, and everything that the
 // repository keeps about it, and reports whether there was anything. It returns
 // nil only after it has looked and nothing is left. What is in the worktree is
 // lost: [Repo.SaveTrash] comes before. No link is followed, no mount entered.
+//
+// With [RemoveOptions].Look, the directory is renamed before anything in it is removed.
+// What a removal that was cut off so has left has its place again first. What somebody
+// makes in the place meanwhile is removed the same way, Begin included.
 //
 // The directory goes first, its .git file last, and then what the repository keeps
 // about it: as long as anything is left, it is known whose it is, and the removal
@@ -56,16 +68,11 @@ func (r Repo) remove(ctx context.Context, path string, options RemoveOptions) (b
 			return false, &LockedError{Root: r.Root, Path: path, Reason: e.reason}
 		}
 	}
-	there, err := r.checkPlace(path, len(mine) > 0 || options.Remnant)
-	if err != nil {
+	if err := clearAside(ctx, path, mine, options); err != nil {
 		return false, err
 	}
-	if (there || len(mine) > 0) && options.Begin != nil {
-		if err := options.Begin(); err != nil {
-			return false, err
-		}
-	}
-	if err := removeTree(ctx, path, ".git"); err != nil {
+	there, err := r.clear(ctx, path, mine, options)
+	if err != nil {
 		return false, err
 	}
 	for _, e := range mine {
@@ -76,6 +83,30 @@ func (r Repo) remove(ctx context.Context, path string, options RemoveOptions) (b
 	r.sweepEntries(ctx)
 	_ = os.Remove(filepath.Join(r.CommonDir, "worktrees")) // if it is empty, as git does
 	return there || len(mine) > 0, r.checkGone(path)
+}
+
+// clear removes the directory, and reports whether there was one.
+func (r Repo) clear(ctx context.Context, path string, mine []entry, options RemoveOptions) (bool, error) {
+	found := false
+	for range rounds {
+		there, err := r.checkPlace(path, len(mine) > 0 || options.Remnant)
+		if err != nil {
+			return false, err
+		}
+		found = found || there
+		if (there || len(mine) > 0) && options.Begin != nil {
+			if err := options.Begin(); err != nil {
+				return false, err
+			}
+		}
+		if err := removeAside(ctx, path, mine, options.Look); err != nil {
+			return false, err
+		}
+		if _, err := os.Lstat(path); absent(err) {
+			return found, nil
+		}
+	}
+	return found, &WritingError{Path: path}
 }
 
 // checkPlace reports whether anything is at a path, and refuses what is not to be

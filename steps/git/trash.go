@@ -164,6 +164,7 @@ func (r Repo) saveTrash(ctx context.Context, path, slug string, at time.Time) (T
 // ignored by the main worktree, and a new session of the same slug finds its own
 // place free.
 func (r Repo) trash(path, ref string) Trash {
+	path = BeforeAside(path)
 	return Trash{Ref: ref, Command: fmt.Sprintf("git -C %s worktree add --detach %s %s",
 		shellQuote(r.Root), shellQuote(path+"-"+ref[strings.LastIndexByte(ref, '/')+1:]), shellQuote(ref))}
 }

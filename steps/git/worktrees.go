@@ -177,13 +177,13 @@ func (r Repo) entries() ([]entry, error) {
 	return list, nil
 }
 
-// entryOf is the entry that names a path.
+// entryOf is the entry that names a path, or the one that what was put aside was in.
 func (r Repo) entryOf(path string) (entry, bool, error) {
 	all, err := r.entries()
 	if err != nil {
 		return entry{}, false, err
 	}
-	path = place(path)
+	path = BeforeAside(place(path))
 	for _, e := range all {
 		if e.path == path {
 			return e, true, nil
