@@ -25,6 +25,8 @@ type removal struct {
 	At time.Time `json:"at"`
 	// Trash is the work that was saved before, if there was any.
 	Trash *git.Trash `json:"trash,omitempty"`
+	// Emptying: it was looked once more, and files may be gone since then.
+	Emptying bool `json:"emptying,omitempty"`
 }
 
 // of reports whether what is at path is what was being removed.
@@ -102,6 +104,7 @@ func Branch(ctx context.Context, s session.Session) (there, deleted bool) {
 // known to be saved, and ours to remove.
 func (w worktree) remove(ctx context.Context, repo git.Repo, fact *WorktreeFact, a *saga.Attempt) error {
 	s := w.Session()
+	repo.PutBack(s.Worktree)
 	ruin := fact.Removing.of(s.Worktree)
 	if fact.Removing == nil {
 		if err := w.missing(repo, *fact, a); err != nil {
@@ -110,15 +113,20 @@ func (w worktree) remove(ctx context.Context, repo git.Repo, fact *WorktreeFact,
 	} else if t := fact.Removing.Trash; t != nil {
 		warnOfTrash(a, *t) // whoever began may not have been heard
 	}
-	saved := ruin || fact.Removing != nil && !exists(s.Worktree)
 	unfinished := fact.Made && !fact.Finished
+	var begun time.Time
+	look := w.lookAgain(ctx, repo, fact, &begun, a)
+	if unfinished {
+		look = nil
+	}
 	_, err := repo.Remove(ctx, s.Worktree, git.RemoveOptions{
 		Remnant: ruin || unfinished,
+		Look:    look,
 		Begin: func() error {
-			if saved && !written(s.Worktree, fact.Removing.At) {
+			begun = time.Now()
+			if r := fact.Removing; r != nil && (r.Emptying && r.of(s.Worktree) || !exists(s.Worktree)) && !written(s.Worktree, r.At) {
 				return nil
 			}
-			begun := time.Now()
 			trash, err := w.saveWork(ctx, repo, unfinished, a)
 			if err != nil {
 				return err
@@ -137,6 +145,7 @@ func (w worktree) remove(ctx context.Context, repo git.Repo, fact *WorktreeFact,
 // something else is in the place by now, that is not touched.
 func (w worktree) finishRemoval(ctx context.Context, repo git.Repo, fact *WorktreeFact, a *saga.Attempt) error {
 	s := w.Session()
+	repo.PutBack(s.Worktree)
 	ruin := fact.Removing.of(s.Worktree)
 	if ruin || !exists(s.Worktree) {
 		if err := w.remove(ctx, repo, fact, a); err != nil {
@@ -221,8 +230,9 @@ func hopeless(err error) error {
 	var mount *git.MountError
 	var busy *git.BusyError
 	var stuck *git.UndeletableError
+	var writing *git.WritingError
 	switch {
-	case errors.As(err, &locked), errors.As(err, &mount), errors.As(err, &busy), errors.Is(err, git.ErrForeign), errors.Is(err, git.ErrNested),
+	case errors.As(err, &writing), errors.As(err, &locked), errors.As(err, &mount), errors.As(err, &busy), errors.Is(err, git.ErrForeign), errors.Is(err, git.ErrNested),
 		errors.As(err, &stuck) && stuck.Lasting():
 		return saga.Permanent(err)
 	}
@@ -251,7 +261,17 @@ func (w worktree) saveWork(ctx context.Context, repo git.Repo, unfinished bool, 
 	if errors.Is(err, git.ErrHalfMade) || unfinished && err != nil && occupied(s.Worktree) {
 		return nil, nil
 	}
-	dirty, err := repo.Dirty(ctx, s.Worktree)
+	trash, err := w.saveAt(ctx, repo, s.Worktree, a)
+	if err == nil && trash != nil {
+		warnOfTrash(a, *trash)
+	}
+	return trash, err
+}
+
+// saveAt is saveWork for a worktree that is somewhere else by now, and tells nobody.
+func (w worktree) saveAt(ctx context.Context, repo git.Repo, at string, a *saga.Attempt) (*git.Trash, error) {
+	s := w.Session()
+	dirty, err := repo.Dirty(ctx, at)
 	if err != nil || !dirty {
 		return nil, err
 	}
@@ -259,21 +279,20 @@ func (w worktree) saveWork(ctx context.Context, repo git.Repo, unfinished bool, 
 	if _, err := a.Load(worktreeFactKey, &fact); err != nil {
 		return nil, err
 	}
-	unborn, same, err := repo.Unborn(ctx, s.Worktree, fact.Resolution.Base)
+	unborn, same, err := repo.Unborn(ctx, at, fact.Resolution.Base)
 	if err != nil || same {
 		return nil, err
 	}
 	if unborn {
 		a.Warn("branch %s has no commit any more, so all that is checked out in %s counts as not committed", s.Branch, s.Worktree)
 	}
-	trash, err := repo.SaveTrash(ctx, s.Worktree, s.Slug, time.Now())
+	trash, err := repo.SaveTrash(ctx, at, s.Slug, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	if err := a.Save("trash", trash); err != nil {
 		return nil, err
 	}
-	warnOfTrash(a, trash)
 	return &trash, nil
 }
 

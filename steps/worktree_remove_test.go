@@ -142,14 +142,19 @@ func TestWorktreeRefused(t *testing.T) {
 // TestWorktreeCutOff: cut off at each fact of a removal, it ends the same, with one
 // ref in the trash.
 func TestWorktreeCutOff(t *testing.T) {
-	for fail := 1; fail <= 2; fail++ {
+	for fail := 1; fail <= 3; fail++ {
 		r, step := made(t, "new")
 		r.put(t, r.s.Worktree, "work", "x")
 		r.fail = fail
 		if err := r.compensate(t, step); !errors.Is(err, errCrash) {
 			t.Fatal(err)
 		}
-		ok(t, r.verify(t, step))
+		if begun := r.verify(t, step) != nil; begun != (fail == 3) {
+			t.Errorf("fact %d: begun %v", fail, begun)
+		}
+		if fail == 3 { // killed, with the worktree aside
+			ok(t, os.Rename(r.s.Worktree, filepath.Join(filepath.Dir(r.s.Worktree), ".feat.ecluse-removed")))
+		}
 		ok(t, r.compensate(t, step))
 		r.expect(t, "ecluse/trash/feat")
 		ok(t, r.compensate(t, step))
