@@ -193,14 +193,15 @@ func (s Search) Worktrees(ctx context.Context, repo git.Repo) ([]Residue, error)
 	var found []Residue
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
+		was := git.BeforeAside(path)
 		theirs := slices.ContainsFunc(known, func(w git.Worktree) bool { return git.Same(w.Path, path) })
-		ours := slices.ContainsFunc(s.Sessions, func(one session.Session) bool { return git.Same(one.Worktree, path) })
+		ours := slices.ContainsFunc(s.Sessions, func(one session.Session) bool { return git.Same(one.Worktree, was) })
 		if !entry.IsDir() || theirs || ours {
 			continue
 		}
 		key := session.Key{Repo: repo.CommonDir}
-		if session.CheckSlug(entry.Name()) == nil {
-			key.Slug = entry.Name()
+		if slug := filepath.Base(was); session.CheckSlug(slug) == nil {
+			key.Slug = slug
 		}
 		if slices.Contains(s.Unreadable, key) || s.again(key) {
 			continue
@@ -238,6 +239,8 @@ func remains(ctx context.Context, repo git.Repo, path string) (Residue, bool) {
 		if dirty, err := repo.Dirty(ctx, path); err != nil || dirty {
 			r.Keep = "files are left in it that git would not ignore; look at them, then remove it yourself"
 		}
+	case git.BeforeAside(path) != path:
+		r.Why, r.Keep = "a worktree whose removal was cut off", "files are left in it; look at them, then remove it yourself"
 	default:
 		r.Why, r.Keep = "git does not know it", "nothing shows that ecluse made it"
 	}
