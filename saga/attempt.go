@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,7 @@ func (r *Runner) attempt(ctx context.Context, spec Spec, action Action, state St
 	switch {
 	case err == nil:
 		return Event{Kind: done, Step: spec.Name}
-	case a.Compensating && errors.Is(err, ErrKept):
+	case err == ErrKept: //nolint:errorlint // nothing else has failed
 		a.Report("%v", ErrKept)
 		return Event{Kind: StepKept, Step: spec.Name}
 	}
@@ -88,7 +89,11 @@ func (r *Runner) carryOut(ctx context.Context, spec Spec, action Action, a *Atte
 	if err != nil {
 		return err
 	}
-	return finish(r.act(prepared, spec, a))
+	err = r.act(prepared, spec, a)
+	if err == ErrKept { //nolint:errorlint // no failure, but what finish finds is one
+		return cmp.Or(finish(nil), ErrKept)
+	}
+	return finish(err)
 }
 
 // act lets the step act. A step in doubt that turns out to be whole has nothing
@@ -110,7 +115,9 @@ func (r *Runner) act(ctx context.Context, spec Spec, a *Attempt) (err error) {
 		}
 	}
 	if a.Compensating {
-		err = step.Compensate(ctx, a)
+		if err = step.Compensate(ctx, a); errors.Is(err, ErrKept) {
+			return ErrKept
+		}
 	} else {
 		err = step.Do(ctx, a)
 	}

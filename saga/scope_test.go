@@ -90,3 +90,62 @@ func TestARevertedFirstAttemptLeavesNoFacts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What an earlier run had made, a step keeps on the way back of a repair: it is done, as
+// it was before, and the next run looks at it. What it stands on is left, too.
+func TestAStepKeepsWhatARepairFound(t *testing.T) {
+	p := newPlay(t, graph("a", "b: a", "c: b"))
+	p.on(begin)
+	p.on(done("a"))
+	p.on(saved("b", "k"), done("b"))
+	p.on(done("c"))
+	p.on(verified)
+	p.run = "r2"
+	p.want("do b", Running, Event{Kind: RunForward, Steps: []string{"b"}, Scope: "r2"})
+	p.refuse(kept("b"))
+	p.want("compensate b", Running, failed("b"))
+	p.refuse(kept("a"))
+	p.want("", Reverted, kept("b"))
+	if s := p.p.Steps[1]; p.phases() != "done done done" || s.Facts["k"] == nil || s.Err != "" || s.Resumed {
+		t.Errorf("%s, %+v", p.phases(), s)
+	}
+	if e := p.last.Entries; len(e) != 1 || e[0].Step != "b" || e[0].Phase != Done {
+		t.Errorf("%+v", e)
+	}
+	if got := p.p.Remaining(p.plan); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("remaining, besides what is kept: %v", got)
+	}
+	p.run = "r3"
+	p.want("compensate c", Running, teardown)
+	p.want("compensate b", Running, gone("c"))
+	p.want("compensate a", Running, gone("b"))
+}
+
+// A teardown that is to keep a step, at which an earlier one failed or was cut off, asks
+// the step; and its successor does not ask again.
+func TestAStepThatIsNotDoneMayKeepItself(t *testing.T) {
+	for name, before := range map[string]Event{"failed": failedGone("b"), "cut off": resume()} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlay(t, graph("a", "b: a", "c: b"))
+			p.on(begin)
+			p.on(done("a"))
+			p.on(done("b"))
+			p.on(done("c"))
+			p.run = "r2"
+			p.on(teardown)
+			p.on(gone("c"))
+			p.on(before)
+			p.run = "r3"
+			p.want("compensate b", Running, Event{Kind: RunBackward, Steps: []string{"a", "b"}})
+			p.want("", Reverted, kept("b"))
+			if p.phases() != "done done compensated" || !slices.Equal(p.p.Kept, []string{"a", "b"}) {
+				t.Errorf("%s, kept %v", p.phases(), p.p.Kept)
+			}
+			p.want("", Reverted, resume())
+			p.run = "r4"
+			p.want("compensate b", Running, teardown)
+		})
+	}
+}
+
+func kept(step string) Event { return Event{Kind: StepKept, Step: step} }

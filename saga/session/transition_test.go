@@ -434,11 +434,18 @@ func TestDownKeepingTheWorktree(t *testing.T) {
 	}
 	l.claim(ClaimDown).wantActions("compensate tree").tell(undone("tree")...).want(fsm.Absent)
 
-	// What is not done cannot be kept: nothing is left then.
-	l = newLife(t).claim(ClaimUp)
-	e := l.claimEvent(ClaimDown)
-	e.Options.KeepWorktree = true
-	l.on(e).wantActions("compensate tree").tell(undone("tree")...).want(fsm.Absent)
+	// What is not done cannot be kept, and nothing is left then, unless its step says so.
+	for _, kept := range []bool{false, true} {
+		l = newLife(t).claim(ClaimUp)
+		e := l.claimEvent(ClaimDown)
+		e.Options.KeepWorktree = true
+		l.on(e).wantActions("compensate tree")
+		if kept {
+			l.tell(saga.Event{Kind: saga.StepKept, Step: "tree"}).want(fsm.Stopped)
+		} else {
+			l.tell(undone("tree")...).want(fsm.Absent)
+		}
+	}
 }
 
 // A session that was stopped before it ever was active keeps its worktree when
