@@ -53,8 +53,9 @@ for, in a terminal.
 
 The .ecluse.toml that counts is that of the main worktree, whatever the branch
 has, and also for a worktree of your own. A session keeps the one that it was
-made from until it is taken down, and so it does with what --services, --skip, --port and --no-inherit-env say:
-they count when the session is made, and may be left out later.
+made from until it is taken down, and so it does with what --services, --skip,
+--port and --no-inherit-env say: they count when the session is made, and may be
+left out later.
 
 When a step fails, all is taken back (6), or with --on-failure keep left to be looked
 at (7). An up that was killed is to be run again, or ecluse recover does it (8).`,
