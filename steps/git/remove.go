@@ -138,8 +138,10 @@ func (r Repo) dropEntry(ctx context.Context, dir string) error {
 	return removeTree(ctx, aside, "")
 }
 
-// sweepEntries removes what is left of entries whose removal was cut off.
+// sweepEntries removes what is left of entries whose removal was cut off, and of looking
+// at what had no entry.
 func (r Repo) sweepEntries(ctx context.Context) {
+	sweepScratch(r.CommonDir)
 	left, _ := os.ReadDir(r.CommonDir)
 	for _, d := range left {
 		if strings.HasPrefix(d.Name(), droppedEntry) {

@@ -195,6 +195,7 @@ type view struct {
 	gone    bool
 	scratch string
 	index   string
+	held    *os.File
 }
 
 // open prepares a view. The index begins as a copy of the worktree's, which knows
@@ -208,10 +209,9 @@ func (r Repo) open(path string) (*view, error) {
 	if connected {
 		v.dir = e.dir
 	}
-	if v.scratch, err = os.MkdirTemp("", "ecluse-index-"); err != nil {
+	if err := v.makeScratch(); err != nil {
 		return nil, err
 	}
-	v.index = filepath.Join(v.scratch, "index")
 	if connected {
 		if err := copyIndex(filepath.Join(e.dir, "index"), v.index); err != nil {
 			v.close()
@@ -220,8 +220,6 @@ func (r Repo) open(path string) (*view, error) {
 	}
 	return v, nil
 }
-
-func (v *view) close() { _ = os.RemoveAll(v.scratch) }
 
 // git runs git on the worktree, whatever has become of its .git file.
 func (v *view) git(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
