@@ -137,10 +137,31 @@ func (a *app) showFindings(found []*finding) error {
 	if a.json {
 		err = writeJSON(a.Stdout, found)
 	} else {
-		err = table.Write(a.Stdout)
+		err = a.writeFindings(table, found)
 	}
 	if err == nil && bad > 0 {
 		err = silentError{noError{errors.New("not all is well")}}
 	}
 	return err
+}
+
+// writeFindings shows them to people. What does not fit into a row says below the table
+// what is wrong and what helps, in full.
+func (a *app) writeFindings(table *display.Table, found []*finding) error {
+	if err := table.Write(a.Stdout); err != nil || !table.Cuts() {
+		return err
+	}
+	for _, f := range found {
+		if f.Verdict == verdictOK {
+			continue
+		}
+		text := fmt.Sprintf("\n%s: %s\n", f.Check, f.Detail)
+		if f.Fix != "" {
+			text += fmt.Sprintf("fix: %s\n", f.Fix)
+		}
+		if err := a.print("%s", text); err != nil {
+			return err
+		}
+	}
+	return nil
 }

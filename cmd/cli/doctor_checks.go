@@ -93,10 +93,12 @@ func (d *doctor) docker(ctx context.Context, needed bool) {
 	switch err := docker.Check(ctx); {
 	case err == nil:
 		d.say("docker", verdictOK, "", "Docker and Compose answer")
+	case needed && errors.Is(err, docker.ErrUnreachable) && d.Getenv("DOCKER_HOST") == "" && exists("/run/systemd/system"):
+		d.say("docker", verdictFail, "systemctl start docker", "%v", err)
 	case needed:
 		d.say("docker", verdictFail, "", "%v", err)
 	default:
-		d.say("docker", verdictOK, "", "not needed here, and not there: %v", err)
+		d.say("docker", verdictOK, "", "not there, which only sessions with containers need: %v", err)
 	}
 }
 

@@ -126,6 +126,19 @@ func (t *Table) layout() (widths []int, hidden []string) {
 	return widths, hidden
 }
 
+// Cuts reports whether a cell does not fit, or a row is wider than the terminal.
+func (t *Table) Cuts() bool {
+	widths, hidden := t.layout()
+	for _, r := range t.rows {
+		for i, cell := range r.cells {
+			if width(cell) > widths[i] {
+				return true
+			}
+		}
+	}
+	return len(hidden) > 0 || t.Width > 0 && total(widths) > t.Width
+}
+
 // cut takes one column off the widest that can be cut, and reports whether there
 // is one.
 func (t *Table) cut(widths []int) bool {

@@ -123,3 +123,21 @@ func TestTableFits(t *testing.T) {
 		}
 	})
 }
+
+// TestCuts: who shows in full what a table has cut is told when it has.
+func TestCuts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		limit int
+		text  string
+		want  bool
+	}{
+		{0, strings.Repeat("x", 200), false}, {30, "short", false}, {30, strings.Repeat("x", 40), true},
+	} {
+		table := Table{Width: c.limit, Columns: []Column{{Head: "CHECK"}, {Head: "WHAT", Min: 10}}}
+		table.Row(Normal, "docker", c.text)
+		if have := table.Cuts(); have != c.want {
+			t.Errorf("%d characters in %d columns: cut %v, want %v", len(c.text), c.limit, have, c.want)
+		}
+	}
+}

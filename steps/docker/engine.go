@@ -205,7 +205,7 @@ func meaning(err error) error {
 		return nil
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%w; install it: https://docs.docker.com/engine/install/: %w", ErrMissing, err)
+		return worded{ErrMissing.Error() + "; install it, or put its folder on PATH: https://docs.docker.com/engine/install/", errors.Join(ErrMissing, err)}
 	}
 	text := said(err)
 	for _, words := range unreachable {
