@@ -165,7 +165,13 @@ func (r Repo) checkOurs(path string, info fs.FileInfo, known bool) error {
 	}
 	if link := linkOf(path); link != "" {
 		ours := filepath.Dir(link) == filepath.Join(r.CommonDir, "worktrees")
-		if !ours || !known && isDir(link) {
+		switch {
+		case ours && !known && isDir(link):
+			return &unlinkedError{r.unknown(path)}
+		case !ours && known:
+			return fmt.Errorf("its .git file leads to %s; if it is this repository's all the same, mend it with: git -C %s worktree repair: %w",
+				link, shellQuote(r.Root), ErrForeign)
+		case !ours:
 			return fmt.Errorf("its .git file leads to %s: %w", link, ErrForeign)
 		}
 		return nil
@@ -175,6 +181,12 @@ func (r Repo) checkOurs(path string, info fs.FileInfo, known bool) error {
 	}
 	return nil
 }
+
+// unlinkedError is [ErrForeign] for a worktree of this very repository, which must be
+// mended first.
+type unlinkedError struct{ error }
+
+func (e *unlinkedError) Unwrap() []error { return []error{e.error, ErrForeign} }
 
 // kindOf says what is at a path that is no directory.
 func kindOf(info fs.FileInfo) string {

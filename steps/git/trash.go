@@ -39,9 +39,23 @@ type Trash struct {
 func (r Repo) Dirty(ctx context.Context, path string) (bool, error) {
 	dirty, err := r.dirty(ctx, place(path))
 	if err != nil {
+		err = r.damage(ctx, path, err)
 		return false, fmt.Errorf("look for work in %s: %w", path, err)
 	}
 	return dirty, nil
+}
+
+// damage is the damage of a worktree that made git fail, with what mends it; any other
+// error is itself.
+func (r Repo) damage(ctx context.Context, path string, err error) error {
+	var failed *run.Error
+	if !errors.As(err, &failed) || ctx.Err() != nil {
+		return err
+	}
+	if ill := r.Whole(ctx, path, ""); errors.Is(ill, ErrDamaged) {
+		return ill
+	}
+	return err
 }
 
 func (r Repo) dirty(ctx context.Context, path string) (bool, error) {
@@ -124,6 +138,7 @@ func (r Repo) Unborn(ctx context.Context, path, base string) (unborn, same bool,
 func (r Repo) SaveTrash(ctx context.Context, path, slug string, at time.Time) (Trash, error) {
 	trash, err := r.saveTrash(ctx, place(path), slug, at)
 	if err != nil {
+		err = r.damage(ctx, path, err)
 		return Trash{}, fmt.Errorf("save the work in %s: %w", path, err)
 	}
 	return trash, nil

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ecluse/steps/run"
 )
 
 // Worktree is one of a repository's, as `git worktree list` tells it.
@@ -94,7 +96,7 @@ func (r Repo) Whole(ctx context.Context, path, branch string) error {
 			return err
 		}
 		if !found {
-			return fmt.Errorf("%s: %w", path, ErrNoWorktree)
+			return r.unknown(path)
 		}
 		if err := r.inspect(e); err != nil {
 			return err
@@ -106,9 +108,43 @@ func (r Repo) Whole(ctx context.Context, path, branch string) error {
 		if strings.Contains(said(err), "unknown revision") {
 			return fmt.Errorf("%s: %w: what is checked out in it has no commit", path, ErrDamaged)
 		}
+		if head := filepath.Join(dir, "HEAD"); strings.Contains(said(err), "not a git repository") {
+			return fmt.Errorf("%s: %w: git cannot read %s; write into it what was checked out, with: echo 'ref: refs/heads/BRANCH' >%s",
+				path, ErrDamaged, head, shellQuote(head))
+		}
 		return fmt.Errorf("look at worktree %s: %w", path, err)
 	}
+	if err := readable(ctx, path, dir); err != nil {
+		return err
+	}
 	return onBranch(path, line(out), branch)
+}
+
+// readable looks whether git can read the index of a worktree.
+func readable(ctx context.Context, path, dir string) error {
+	// There is no such file in an index, but all of it is read.
+	_, err := call{dir: path, at: []string{"--git-dir=" + dir}, args: []string{"ls-files", "-z", "--", ".git"}}.output(ctx)
+	var failed *run.Error
+	if ctx.Err() == nil && errors.As(err, &failed) && failed.Status == 128 {
+		index := filepath.Join(dir, "index")
+		return fmt.Errorf("%s: %w: git cannot read its index (%s); make a new one with: rm %s && git -C %s reset",
+			path, ErrDamaged, failed.Tail, shellQuote(index), shellQuote(path))
+	}
+	if err != nil {
+		return fmt.Errorf("look at worktree %s: %w", path, err)
+	}
+	return nil
+}
+
+// unknown is the error for a path that no entry names. What leads to an entry all the same
+// was moved there, or the entry was changed, as a container does that has another path
+// for it.
+func (r Repo) unknown(path string) error {
+	if link := linkOf(path); isDir(link) && filepath.Dir(link) == filepath.Join(r.CommonDir, "worktrees") {
+		return fmt.Errorf("%s: %w: %s names another place for it; mend it with: git -C %s worktree repair %s",
+			path, ErrDamaged, filepath.Join(link, "gitdir"), shellQuote(r.Root), shellQuote(path))
+	}
+	return fmt.Errorf("%s: %w", path, ErrNoWorktree)
 }
 
 // inspect looks at what connects a worktree with the repository.
@@ -119,8 +155,8 @@ func (r Repo) inspect(e entry) error {
 	case !isDir(e.path):
 		return fmt.Errorf("%s: %w: its directory is gone", e.path, ErrNoWorktree)
 	case linkOf(e.path) != e.dir:
-		return fmt.Errorf("%s: %w: its .git file does not lead to %s; mend it with: git -C %s worktree repair %s",
-			e.path, ErrDamaged, e.dir, shellQuote(r.Root), shellQuote(e.path))
+		return fmt.Errorf("%s: %w: its .git file does not lead to %s; mend it with: git -C %s worktree repair",
+			e.path, ErrDamaged, e.dir, shellQuote(r.Root))
 	case !isFile(filepath.Join(e.dir, "index")):
 		return fmt.Errorf("%s: %w: it has no index; make one with: git -C %s reset", e.path, ErrDamaged, shellQuote(e.path))
 	}
