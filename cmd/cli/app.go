@@ -254,7 +254,7 @@ func (a *app) nowhere(ctx context.Context) error {
 			return hinted{usagef("no session was named, and the worktree %s of branch %s has none; make one of it, or pass a slug", own.Path, own.Branch), "ecluse up"}
 		}
 	}
-	return hinted{usagef("no session was named, and %s is not in the worktree of one; pass a slug, go there, or make one with: ecluse up BRANCH", a.dir), "ecluse ls"}
+	return hinted{usagef("no session was named, and %s is not in the worktree of one; pass a slug, or go there", a.dir), "ecluse ls"}
 }
 
 // linked is the worktree, beside the main one, that the command is run in; empty if it is

@@ -284,6 +284,8 @@ func hint(err error, k kind) string {
 		return "ecluse ls"
 	case errors.Is(err, config.ErrMissing):
 		return "ecluse init"
+	case run == nil && errors.Is(err, git.ErrUnborn):
+		return "git commit --allow-empty -m 'begin'"
 	case run == nil && errors.Is(err, docker.ErrUnreachable):
 		return "ecluse doctor"
 	case run == nil && as[*store.DamagedError](err):

@@ -26,7 +26,7 @@ func Find(root string) (string, error) {
 	_, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "", fmt.Errorf("%w in %s; run `ecluse init` there", ErrMissing, root)
+		return "", fmt.Errorf("%w in %s", ErrMissing, root)
 	case err != nil:
 		return "", fmt.Errorf("look for the configuration: %w", err)
 	}

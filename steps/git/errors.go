@@ -21,7 +21,7 @@ var (
 	// ErrBare: there is no main worktree.
 	ErrBare = errors.New("the repository is bare and has no main worktree; use a clone that has one")
 	// ErrUnborn: there is no commit to begin a branch at.
-	ErrUnborn = errors.New("HEAD has no commit yet; make one with: git commit --allow-empty -m 'begin'")
+	ErrUnborn = errors.New("HEAD has no commit yet")
 )
 
 // Errors of names.
