@@ -46,10 +46,16 @@ func (e *Engine) Verify(ctx context.Context, o UpOptions) error {
 	if len(o.Services) == 0 {
 		return nil
 	}
-	if seen, err := e.look(ctx, composeProject+"="+o.Name); err != nil || running(seen) && whole(o, described(seen)) == nil {
+	seen, err := e.look(ctx, composeProject+"="+o.Name)
+	if err != nil || running(seen) && whole(o, described(seen)) == nil {
 		return err
 	}
-	list, err := e.containers(ctx, composeProject+"="+o.Name)
+	var list []container
+	if all := ids(seen); len(all) > 0 {
+		if list, err = e.inspected(ctx, all); err != nil && vanished(err) {
+			list, err = e.containers(ctx, composeProject+"="+o.Name)
+		}
+	}
 	if err != nil {
 		return err
 	}
