@@ -62,13 +62,22 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 	if _, known := roots[g.Repo]; g.Repo != "" && !known {
 		g.open(ctx, a.dir, g.Repo) // there was no session in it yet
 	}
+	if err := g.places(st); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(g.repos, func(a, b git.Repo) int { return cmp.Compare(a.Root, b.Root) })
+	return g, nil
+}
+
+// places notes where sessions have, or had, their containers.
+func (g *ground) places(st *store.Store) error {
 	for _, s := range g.Sessions {
 		place, known := steps.PlaceOf(s)
 		g.at(place, known, time.Time{})
 	}
 	entries, err := st.History(store.Filter{Repo: g.Repo})
 	if err != nil && entries == nil {
-		return nil, err
+		return err
 	}
 	for _, entry := range entries {
 		place, known := steps.PlaceIn(entry)
@@ -78,8 +87,7 @@ func (a *app) ground(ctx context.Context, o gcOptions) (*ground, error) {
 		}
 		g.at(place, known, when)
 	}
-	slices.SortFunc(g.repos, func(a, b git.Repo) int { return cmp.Compare(a.Root, b.Root) })
-	return g, nil
+	return nil
 }
 
 // remember notes the sessions that there were, and returns the main worktrees of their

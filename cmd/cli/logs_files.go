@@ -135,11 +135,16 @@ func (a *app) logList(ctx context.Context, s logSubject) ([]logFile, error) {
 		newest = false
 	}
 	slices.SortStableFunc(list, func(a, b logFile) int { return a.index - b.index })
-	running := a.containerLogs(ctx, s)
+	return withContainers(list, a.containerLogs(ctx, s)), nil
+}
+
+// withContainers adds the logs of containers that are there, in place of what was kept
+// of earlier ones.
+func withContainers(list, there []logFile) []logFile {
 	list = slices.DeleteFunc(list, func(one logFile) bool {
-		return one.kept && slices.ContainsFunc(running, func(c logFile) bool { return c.Step == one.Step && c.Service == one.Service })
+		return one.kept && slices.ContainsFunc(there, func(c logFile) bool { return c.Step == one.Step && c.Service == one.Service })
 	})
-	return append(list, running...), nil
+	return append(list, there...)
 }
 
 // supersededBy reports whether a log of a run that is as new, or newer, stands for this

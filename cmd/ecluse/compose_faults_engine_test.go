@@ -38,7 +38,7 @@ type forwarder struct {
 func newForwarder(t testing.TB) *forwarder {
 	t.Helper()
 	network, address := engineAddress(t)
-	dir, err := os.MkdirTemp("", "engine") // t.TempDir may be too long for a socket
+	dir, err := os.MkdirTemp("", "engine") //nolint:usetesting // its path may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
