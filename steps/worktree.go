@@ -90,7 +90,7 @@ func (w worktree) Do(ctx context.Context, a *saga.Attempt) error {
 		}
 		return remark(repo, s, func(m *WorktreeMark) { m.Made = false })
 	}
-	track := fact.Resolution.Kind == git.KindRemote && !fact.Finished
+	track := fact.Resolution.Kind == git.KindRemote && fact.Identity == ""
 	if err := w.make(ctx, repo, &fact, known, a); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,8 +52,8 @@ func (w worktree) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if err != nil || !known {
 		return err
 	}
-	if w.keeps(fact, a) {
-		return saga.ErrKept
+	if kept, err := w.keep(ctx, fact, a); kept || err != nil {
+		return cmp.Or(err, saga.ErrKept)
 	}
 	if !fact.Made && !w.Options().DeleteWorktree {
 		return nil
@@ -151,7 +152,7 @@ func (w worktree) finishRemoval(ctx context.Context, repo git.Repo, fact *Worktr
 		if err := w.remove(ctx, repo, fact, a); err != nil {
 			return hopeless(fmt.Errorf("finish the removal that had begun: %w", err))
 		}
-		fact.Finished = false
+		fact.Finished, fact.Identity = false, ""
 	}
 	fact.Removing = nil
 	return a.Save(worktreeFactKey, *fact)
