@@ -2,10 +2,12 @@ package git
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,4 +75,27 @@ func sweepScratch(dir string) {
 		}
 		_ = held.Close()
 	}
+}
+
+// copyIndex copies an index with its time of change: an entry that is not older
+// than its index is one that git compares by content, not by time.
+func copyIndex(from, to string) error {
+	source, err := os.Open(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	info, err := source.Stat()
+	if err != nil {
+		return err
+	}
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close(), os.Chtimes(to, time.Time{}, info.ModTime()))
 }

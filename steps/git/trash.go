@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +25,9 @@ type Trash struct {
 	// Command brings it back: a line for a shell, in any directory. It makes
 	// a worktree that has every file as it was.
 	Command string `json:"command"`
+	// Staged is a commit of what was staged, if a file was changed after that: what
+	// was staged of it is neither in Ref nor in what was checked out.
+	Staged string `json:"staged,omitempty"`
 }
 
 // Dirty reports whether a worktree holds work that would be lost with it: changes
@@ -132,8 +133,9 @@ func (r Repo) Unborn(ctx context.Context, path, base string) (unborn, same bool,
 
 // SaveTrash makes a commit of what [Repo.Dirty] calls work, below [TrashRefs], and
 // says how to bring it back. Neither the worktree nor its index changes. What is
-// staged and what is not is not told apart; of a file in conflict, what is in the
-// worktree is saved. Saved again unchanged, it is the same commit. Of a worktree
+// staged and what is not is not told apart, unless a file was changed after it was
+// staged: then the commit has what was staged as a second parent, like one of git stash.
+// Of a file in conflict, what is in the worktree is saved. Saved again unchanged, it is the same commit. Of a worktree
 // whose directory is gone, what was staged is saved.
 func (r Repo) SaveTrash(ctx context.Context, path, slug string, at time.Time) (Trash, error) {
 	trash, err := r.saveTrash(ctx, place(path), slug, at)
@@ -154,14 +156,30 @@ func (r Repo) saveTrash(ctx context.Context, path, slug string, at time.Time) (T
 	if err != nil {
 		return Trash{}, err
 	}
+	index, err := v.staged(ctx, head)
+	if err != nil {
+		return Trash{}, err
+	}
 	tree, err := v.work(ctx, head)
 	if err != nil {
 		return Trash{}, err
 	}
-	if ref, found, err := r.saved(ctx, slug, tree, head); err != nil || found {
-		return r.trash(path, ref), err
+	if index, err = v.overwritten(ctx, head, index, tree); err != nil {
+		return Trash{}, err
 	}
-	commit, err := v.commit(ctx, slug, tree, head, at)
+	trash := func(ref string) Trash { return r.trash(path, ref, index != "") }
+	if ref, found, err := r.saved(ctx, slug, tree, head, index); err != nil || found {
+		return trash(ref), err
+	}
+	parents := []string{head}
+	if index != "" {
+		staged, err := v.commit(ctx, "what was staged in session "+slug, index, parents, at)
+		if err != nil {
+			return Trash{}, err
+		}
+		parents = append(parents, staged)
+	}
+	commit, err := v.commit(ctx, "uncommitted work of session "+slug, tree, parents, at)
 	if err != nil {
 		return Trash{}, err
 	}
@@ -172,27 +190,43 @@ func (r Repo) saveTrash(ctx context.Context, path, slug string, at time.Time) (T
 		_, err := r.git(ctx, "update-ref", "--", ref, commit, "")
 		return err
 	})
-	return r.trash(path, ref), err
+	return trash(ref), err
 }
 
 // trash describes saved work. Its place is beside where it was: there it is
 // ignored by the main worktree, and a new session of the same slug finds its own
 // place free.
-func (r Repo) trash(path, ref string) Trash {
+func (r Repo) trash(path, ref string, staged bool) Trash {
 	path = BeforeAside(path)
-	return Trash{Ref: ref, Command: fmt.Sprintf("git -C %s worktree add --detach %s %s",
+	t := Trash{Ref: ref, Command: fmt.Sprintf("git -C %s worktree add --detach %s %s",
 		shellQuote(r.Root), shellQuote(path+"-"+ref[strings.LastIndexByte(ref, '/')+1:]), shellQuote(ref))}
+	if staged {
+		t.Staged = ref + "^2"
+	}
+	return t
 }
 
-// saved looks for a commit of the same tree and parent.
-func (r Repo) saved(ctx context.Context, slug, tree, head string) (string, bool, error) {
-	out, err := r.git(ctx, "for-each-ref", "--format=%(tree) %(parent) %(refname)", TrashRefs+slug)
+// saved looks for a commit of the same tree and parent, and of the same staged tree.
+func (r Repo) saved(ctx context.Context, slug, tree, head, index string) (string, bool, error) {
+	out, err := r.git(ctx, "for-each-ref", "--format=%(refname) %(tree) %(parent)", TrashRefs+slug)
 	if err != nil {
 		return "", false, err
 	}
 	for have := range strings.Lines(string(out)) {
-		if ref, ok := strings.CutPrefix(line([]byte(have)), tree+" "+head+" "); ok {
+		ref, what, _ := strings.Cut(line([]byte(have)), " ")
+		parents, same := strings.CutPrefix(what, tree+" "+head)
+		if !same {
+			continue
+		}
+		if parents == "" && index == "" {
 			return ref, true, nil
+		}
+		if parents == "" || index == "" {
+			continue
+		}
+		staged, err := r.git(ctx, "rev-parse", "--verify", "--quiet", ref+"^2^{tree}")
+		if err != nil || line(staged) == index {
+			return ref, err == nil, err
 		}
 	}
 	return "", false, nil
@@ -336,10 +370,12 @@ func (v *view) unreachable(ctx context.Context, head string) (bool, error) {
 }
 
 // commit makes the commit. Its author is nobody: the user may have no name here.
-func (v *view) commit(ctx context.Context, slug, tree, head string, at time.Time) (string, error) {
-	args := []string{"commit-tree", "--no-gpg-sign", "-m", "uncommitted work of session " + slug + ", saved by ecluse"}
-	if head != "" {
-		args = append(args, "-p", head)
+func (v *view) commit(ctx context.Context, what, tree string, parents []string, at time.Time) (string, error) {
+	args := []string{"commit-tree", "--no-gpg-sign", "-m", what + ", saved by ecluse"}
+	for _, parent := range parents {
+		if parent != "" {
+			args = append(args, "-p", parent)
+		}
 	}
 	date := fmt.Sprintf("%d +0000", at.Unix())
 	out, err := call{
@@ -350,27 +386,4 @@ func (v *view) commit(ctx context.Context, slug, tree, head string, at time.Time
 		},
 	}.output(ctx)
 	return line(out), err
-}
-
-// copyIndex copies an index with its time of change: an entry that is not older
-// than its index is one that git compares by content, not by time.
-func copyIndex(from, to string) error {
-	source, err := os.Open(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	info, err := source.Stat()
-	if err != nil {
-		return err
-	}
-	target, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Close(), os.Chtimes(to, time.Time{}, info.ModTime()))
 }
