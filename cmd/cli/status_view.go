@@ -137,14 +137,14 @@ func (a *app) writeStatus(l seen) error {
 		state += " (" + step + ")"
 	}
 	for _, line := range [][2]string{
-		{"Slug", l.Slug}, {"State", state}, {"Slot", strconv.Itoa(l.Slot)}, {"Branch", l.Branch}, {"Worktree", l.Worktree},
-		{"Tmux", steps.TmuxName(l.Session)},
-		{"Failure", v.failure()}, {"Log", v.log()},
+		{"slug", l.Slug}, {"state", state}, {"slot", strconv.Itoa(l.Slot)}, {"branch", l.Branch}, {"worktree", l.Worktree},
+		{"tmux", steps.TmuxName(l.Session)},
+		{"failure", v.failure()}, {"log", v.log()},
 	} {
 		if line[1] == "" {
 			continue
 		}
-		if err := a.print("%9s  %s\n", line[0], strings.ReplaceAll(line[1], "\n", "\n           ")); err != nil {
+		if err := a.print("%-8s  %s\n", line[0], strings.ReplaceAll(line[1], "\n", "\n          ")); err != nil {
 			return err
 		}
 	}
@@ -152,11 +152,11 @@ func (a *app) writeStatus(l seen) error {
 		return err
 	}
 	if len(l.services) > 0 {
-		table := a.table(display.Column{Head: "SERVICE"}, display.Column{Head: "TYPE", Drop: 2}, display.Column{Head: "EXPECTED", Right: true},
-			display.Column{Head: "ACTUAL", Right: true}, display.Column{Head: "STATUS", Min: 12}, display.Column{Head: "PID", Right: true, Drop: 1})
+		table := a.table(display.Column{Head: "SERVICE"}, display.Column{Head: "TYPE", Drop: 2}, display.Column{Head: "PORT", Right: true},
+			display.Column{Head: "STATUS", Min: 12}, display.Column{Head: "PID", Right: true, Drop: 1})
 		for _, s := range l.services {
 			style, text := statusColumn(s)
-			table.Row(style, s.Name, typeOf(s), number(s.Port), number(actual(s)), text, number(s.PID))
+			table.Row(style, s.Name, typeOf(s), number(s.Port), text, number(s.PID))
 		}
 		if err := table.Write(a.Stdout); err != nil {
 			return err
@@ -227,17 +227,6 @@ func statusColumn(s look.Service) (display.Style, string) {
 	default:
 		return display.Red, "✗ " + s.State
 	}
-}
-
-// actual is the port at which a service is reached, 0 if at none.
-func actual(s look.Service) int {
-	if s.ActualPort != 0 {
-		return s.ActualPort
-	}
-	if slices.Contains(s.Listening, s.Port) {
-		return s.Port
-	}
-	return 0
 }
 
 // number is a number in a cell.
