@@ -233,7 +233,7 @@ func hopeless(err error) error {
 	var stuck *git.UndeletableError
 	var writing *git.WritingError
 	switch {
-	case errors.As(err, &writing), errors.As(err, &locked), errors.As(err, &mount), errors.As(err, &busy), errors.Is(err, git.ErrForeign), errors.Is(err, git.ErrNested),
+	case errors.As(err, &writing), errors.As(err, &locked), errors.As(err, &mount), errors.As(err, &busy), errors.Is(err, git.ErrForeign), errors.Is(err, git.ErrDamaged), errors.Is(err, git.ErrNested),
 		errors.As(err, &stuck) && stuck.Lasting():
 		return saga.Permanent(err)
 	}
@@ -299,5 +299,9 @@ func (w worktree) saveAt(ctx context.Context, repo git.Repo, at string, a *saga.
 
 // warnOfTrash tells where work was saved.
 func warnOfTrash(a *saga.Attempt, trash git.Trash) {
-	a.Warn("uncommitted work was saved as %s; bring it back with: %s", trash.Ref, trash.Command)
+	staged := ""
+	if trash.Staged != "" {
+		staged = ", and what was staged before as " + trash.Staged
+	}
+	a.Warn("uncommitted work was saved as %s%s; bring it back with: %s", trash.Ref, staged, trash.Command)
 }
