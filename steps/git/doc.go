@@ -23,7 +23,8 @@
 //     empties what is mounted in the worktree. Here the tree goes first, through no
 //     link and into no mount, and the entry last and at once, so that a removal can
 //     be tried again. Whoever locked a worktree with `git worktree lock` is respected.
-//   - Removing loses no work. [Repo.SaveTrash] makes a commit of what is not
+//   - Removing loses no work, also not what is written while it is saved: the worktree
+//     is put aside and looked at once more before its first file goes. [Repo.SaveTrash] makes a commit of what is not
 //     committed, with an index of its own and without hooks, so that neither the
 //     worktree nor its index changes. What a commit cannot hold, a repository
 //     inside the worktree, is an error instead ([ErrNested]). Where the directory is
