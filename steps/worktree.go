@@ -181,7 +181,7 @@ func (w worktree) make(ctx context.Context, repo git.Repo, fact *WorktreeFact, k
 func (w worktree) advise(err error) error {
 	s := w.Session()
 	if errors.Is(err, git.ErrDamaged) {
-		return fmt.Errorf("%w; remove it, its work saved, with: ecluse down --delete-worktree %s", err, s.Slug)
+		return fmt.Errorf("%w; or remove it, where its work can still be saved, with: ecluse down --delete-worktree %s", err, s.Slug)
 	}
 	return fmt.Errorf("%s is not the session's worktree any more (%w); move it away", s.Worktree, err)
 }
