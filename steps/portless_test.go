@@ -52,7 +52,7 @@ func TestAWorkerThatEndsHasFailed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ts := workerOf(t, settings.Service{Command: command + "echo no queue; exit 3"})
-			mustSay(t, ts.do(t), "service worker", "exit status 3", "no queue")
+			mustSay(t, ts.do(t), "it has exited (exit status 3)", "no queue")
 			mustSay(t, ts.verify(t), "not running")
 		})
 	}

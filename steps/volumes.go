@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,6 +130,13 @@ func (h heirlooms) tell(a *saga.Attempt, slug string) {
 // with, if anything may have filled them: Compose makes new ones in their place without a
 // word. An engine that cannot be asked is what the step of its containers tells of.
 func (v volumes) Verify(ctx context.Context, a *saga.Attempt) error {
+	var fact volumesFact
+	switch known, err := a.Load(volumesFactKey, &fact); {
+	case err != nil:
+		return err
+	case !known:
+		return errors.New("whose volumes there are was not noted yet")
+	}
 	var at placeFact
 	if _, err := a.Load(placeFactKey, &at); err != nil {
 		return err
