@@ -303,5 +303,5 @@ func warnOfTrash(a *saga.Attempt, trash git.Trash) {
 	if trash.Staged != "" {
 		staged = ", and what was staged before as " + trash.Staged
 	}
-	a.Warn("uncommitted work was saved as %s%s; bring it back with: %s", trash.Ref, staged, trash.Command)
+	a.Warn(savedAs+"%s%s"+bringBack+"%s", trash.Ref, staged, trash.Command)
 }
