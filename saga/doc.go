@@ -106,6 +106,10 @@ failed at it, or was cut off) only the step knows how much is left: its Compensa
 say that it has kept the effect ([ErrKept]), and the step is done. So it may on the way
 back of a repair, of what an earlier run had made.
 
+A step may leave its effect in the data that another one holds: a migration does. Where
+that data is found lost, so is what has filled it ([Spec.Fills], [Spec.Data]), however
+much lies between the two; whether the data was really made anew its own Verify says.
+
 What can never be compensated would keep its session for ever. A run back may be begun
 with the word to abandon steps, of which a compensation has failed: they count as gone
 for what they stand on, and the history keeps their facts. That is one transition with
