@@ -125,7 +125,7 @@ func (p probe) await(ctx context.Context, exited <-chan error, o *sightings) err
 			if err == nil {
 				break
 			}
-			if ctx.Err() == nil || seen == nil {
+			if !over(ctx) || seen == nil {
 				seen = err
 				o.see(time.Now(), err)
 			}
@@ -148,6 +148,13 @@ func (p probe) await(ctx context.Context, exited <-chan error, o *sightings) err
 	default:
 		return nil
 	}
+}
+
+// over reports whether the time of ctx is up. A look that begins at the deadline fails
+// of it, and that may be a moment before ctx itself ends.
+func over(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
 }
 
 // endOf tells how a process that we have started ends.

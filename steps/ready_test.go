@@ -107,3 +107,27 @@ func TestTheLastWholeLookCounts(t *testing.T) {
 		t.Errorf("after %d looks: %v", looks, err)
 	}
 }
+
+// lapsed is a context whose deadline is over, and that has not ended yet.
+type lapsed struct{ context.Context }
+
+func (lapsed) Deadline() (time.Time, bool) { return time.Now(), true }
+
+// A look that begins at the deadline fails of it, be it a moment before the context ends.
+func TestALookAtTheDeadlineDoesNotCount(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looks := 0
+	p := probe{func(context.Context) error {
+		switch looks++; looks {
+		case 1:
+			return errTaken
+		case 3:
+			cancel()
+		}
+		return os.ErrDeadlineExceeded
+	}}
+	if err := p.await(lapsed{ctx}, nil, nil); !errors.Is(err, errTaken) || looks != 3 {
+		t.Errorf("after %d looks: %v", looks, err)
+	}
+}

@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -109,7 +111,11 @@ func (ts *trialStep) attempt(ctx context.Context, compensating bool, act func(co
 }
 
 func (ts *trialStep) do(t *testing.T) error {
-	return ts.attempt(t.Context(), false, ts.step.Do)
+	return ts.doIn(t.Context())
+}
+
+func (ts *trialStep) doIn(ctx context.Context) error {
+	return ts.attempt(ctx, false, ts.step.Do)
 }
 
 func (ts *trialStep) compensate(t *testing.T) error {
@@ -153,19 +159,42 @@ func within(d time.Duration) *config.Duration {
 // mustSay fails unless the error has all of these words.
 func mustSay(t *testing.T, err error, words ...string) {
 	t.Helper()
-	if err == nil {
-		t.Fatal("there is no error")
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("the error does not say %q: %v", word, err)
-		}
+	if err := unsaid(err, words...); err != nil {
+		t.Error(err)
 	}
 }
 
-// takeLater lets this process listen at the service's port once the service runs.
-func (ts *trialStep) takeLater(t *testing.T) {
+// unsaid is nil if the error has all of these words.
+func unsaid(err error, words ...string) error {
+	if err == nil {
+		return errors.New("there is no error")
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			return fmt.Errorf("the error does not say %q: %w", word, err)
+		}
+	}
+	return nil
+}
+
+// widen lets something that must happen within a limit try with ever wider ones: what a
+// busy machine has no time for in the first is seen in a later one.
+func widen(t *testing.T, limit time.Duration, try func(limit time.Duration) error) {
 	t.Helper()
+	err := try(limit)
+	for ; err != nil && limit < 30*time.Second; err = try(limit) {
+		limit *= 4
+	}
+	ok(t, err)
+}
+
+// takeLater lets this process listen at the service's port once the service runs. What it
+// returns is closed when somebody has connected for the second time: one look at the
+// port is over then.
+func (ts *trialStep) takeLater(t *testing.T) <-chan struct{} {
+	t.Helper()
+	var visits atomic.Int32
+	looked := make(chan struct{})
 	number, runs, done := ts.s.Ports["api"], ts.runs("service:api", 1), make(chan struct{})
 	var listener net.Listener
 	go func() {
@@ -173,7 +202,11 @@ func (ts *trialStep) takeLater(t *testing.T) {
 		for runs() != nil && t.Context().Err() == nil {
 			time.Sleep(time.Millisecond) // a poll; the context is its deadline
 		}
-		listener = listen(t, number)
+		listener = listen(t, number, func() {
+			if visits.Add(1) == 2 {
+				close(looked)
+			}
+		})
 	}()
 	t.Cleanup(func() {
 		<-done
@@ -181,29 +214,47 @@ func (ts *trialStep) takeLater(t *testing.T) {
 			listener.Close()
 		}
 	})
+	return looked
 }
 
-// listen serves at a port from this process.
-func listen(t *testing.T, number int) net.Listener {
+// listen serves at a port from this process, and tells of each connection.
+func listen(t *testing.T, number int, visited func()) net.Listener {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(number))
 	if err != nil {
 		t.Error(err)
 		return nil
 	}
-	go http.Serve(listener, http.HandlerFunc(nothing))
+	server := http.Server{Handler: http.HandlerFunc(nothing), ConnState: func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			visited()
+		}
+	}}
+	go server.Serve(listener)
 	return listener
+}
+
+// awaitServer returns when somebody listens at a port, or at the end of ctx.
+func awaitServer(ctx context.Context, number int) {
+	for len(proc.Listener(number)) == 0 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond) // a poll; the context is its deadline
+	}
 }
 
 func TestAServiceIsNotReadyWhenAStrangerAnswersAtItsPort(t *testing.T) {
 	for name, ready := range map[string]settings.Ready{"tcp": {}, "http": {HTTP: "/"}, "url": {HTTP: "http://localhost:${PORT}/x"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ready.Timeout = within(3 * time.Second)
 			elsewhere := freePort(t)
 			ts := serviceOf(t, settings.Service{Command: serving(strconv.Itoa(elsewhere)), Ready: ready})
 			number := ts.s.Ports["api"]
-			ts.takeLater(t)
-			mustSay(t, ts.do(t), fmt.Sprintf("port %d is answered by pid %d", number, os.Getpid()), fmt.Sprintf("it listens on port %d, not on %d", elsewhere, number))
+			looked := ts.takeLater(t)
+			ctx, enough := context.WithCancel(t.Context())
+			go func() {
+				<-looked
+				awaitServer(ctx, elsewhere)
+				enough()
+			}()
+			mustSay(t, ts.doIn(ctx), fmt.Sprintf("port %d is answered by pid %d", number, os.Getpid()), fmt.Sprintf("it listens on port %d, not on %d", elsewhere, number))
 		})
 	}
 }
@@ -233,7 +284,7 @@ func TestAServiceThatRunsIsNotWholeWhenAStrangerHasItsPort(t *testing.T) {
 	if err := ts.do(t); err != nil {
 		t.Fatal(err)
 	}
-	defer listen(t, ts.s.Ports["api"]).Close()
+	defer listen(t, ts.s.Ports["api"], func() {}).Close()
 	ts.cfg.Services[0].Ready = settings.Ready{TCP: true}
 	ts.build(t)
 	mustSay(t, ts.verify(t), "is answered by pid")
@@ -280,8 +331,12 @@ func TestAServiceThatEndsSaysWhyItDid(t *testing.T) {
 func TestAServiceThatTakesNotItsPort(t *testing.T) {
 	t.Parallel()
 	elsewhere := freePort(t)
-	ts := serviceOf(t, settings.Service{Command: serving(strconv.Itoa(elsewhere)), Ready: settings.Ready{Timeout: within(2 * time.Second)}})
-	mustSay(t, ts.do(t), "not ready after 2s", fmt.Sprintf("port %d, not on %d", elsewhere, ts.s.Ports["api"]), "$PORT")
+	ts := serviceOf(t, settings.Service{Command: serving(strconv.Itoa(elsewhere))})
+	widen(t, 2*time.Second, func(limit time.Duration) error {
+		ts.cfg.Services[0].Ready.Timeout = within(limit)
+		ts.build(t)
+		return unsaid(ts.do(t), fmt.Sprintf("not ready after %s", limit), fmt.Sprintf("port %d, not on %d", elsewhere, ts.s.Ports["api"]), "$PORT")
+	})
 }
 
 func TestAServiceThatIsNotReadyInTime(t *testing.T) {
@@ -291,10 +346,14 @@ func TestAServiceThatIsNotReadyInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ready.Timeout = within(300 * time.Millisecond)
 			ts := serviceOf(t, settings.Service{Command: "echo up; exec sleep 1000", Ready: ready})
-			mustSay(t, ts.do(t), "not ready after 300ms", "; it said: up")
-			ok(t, ts.runs("service:api", 0)()) // a failed attempt leaves nothing
+			widen(t, 300*time.Millisecond, func(limit time.Duration) error {
+				ts.cfg.Services[0].Ready.Timeout = within(limit)
+				ts.build(t)
+				err := ts.do(t)
+				ok(t, ts.runs("service:api", 0)()) // a failed attempt leaves nothing
+				return unsaid(err, fmt.Sprintf("not ready after %s", limit), "; it said: up")
+			})
 		})
 	}
 }
@@ -385,7 +444,7 @@ func TestWhatAServiceSees(t *testing.T) {
 
 func TestAPortThatIsTakenIsNoPlaceToStart(t *testing.T) {
 	ts := serviceOf(t, settings.Service{Command: serving("$PORT"), Ready: settings.Ready{TCP: true}})
-	defer listen(t, ts.s.Ports["api"]).Close()
+	defer listen(t, ts.s.Ports["api"], func() {}).Close()
 	err := ts.do(t)
 	mustSay(t, err, fmt.Sprintf("pid %d", os.Getpid()))
 	if !saga.IsPermanent(err) || saga.CodeOf(err) != CausePortTaken {
