@@ -56,7 +56,7 @@ type logFile struct {
 	Run           string
 	Compensating  bool
 	Path          string
-	called        string // what people call the step then, if that is not its name
+	called        string // what people call the step then, or the container, if that is not its name
 	index         int
 	container     *look.Contained
 	// kept: a container's that is gone, in whose place it is.
@@ -69,8 +69,6 @@ func (l logFile) contained() bool { return l.container != nil || l.kept }
 // title names the log for people.
 func (l logFile) title() string {
 	switch {
-	case l.container != nil:
-		return l.container.Name
 	case l.kept:
 		return l.Service
 	case l.called != "":
@@ -215,9 +213,17 @@ func (a *app) containerLogs(ctx context.Context, s logSubject) []logFile {
 	if err != nil {
 		fmt.Fprintf(a.Stderr, "warning: %v\n", err)
 	}
+	services := map[string]int{}
+	for _, c := range containers {
+		services[c.Service]++
+	}
 	var list []logFile
 	for _, c := range containers {
-		list = append(list, logFile{Step: c.Step, Service: c.Service, container: &c})
+		called := c.Service
+		if services[c.Service] > 1 { // which of them
+			called = strings.TrimPrefix(c.Name, c.Project+"-")
+		}
+		list = append(list, logFile{Step: c.Step, Service: c.Service, called: called, container: &c})
 	}
 	return list
 }
