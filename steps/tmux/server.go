@@ -83,12 +83,8 @@ func (s Server) Socket() string {
 	if len(path) <= maxSocket {
 		return path
 	}
-	return filepath.Join(s.shared(), fmt.Sprintf("%x", sha256.Sum256([]byte(s.Dir)))[:16])
+	return filepath.Join(shared(), fmt.Sprintf("%x", sha256.Sum256([]byte(s.Dir)))[:16])
 }
-
-// shared is the user's folder of sockets whose own folders have long names. It does not
-// depend on the environment: another one must find them.
-func (s Server) shared() string { return fmt.Sprintf("/tmp/ecluse-%d", os.Getuid()) }
 
 // makeDirs makes the folders, and refuses those that somebody else might write to.
 func (s Server) makeDirs() error {
@@ -112,15 +108,17 @@ func (s Server) makeDirs() error {
 // shell that is called "shell". Its environment is that of the context's programs and
 // env, and becomes that of every window in which nothing else runs.
 func (s Server) Start(ctx context.Context, dir string, env []string) error {
-	if err := s.makeDirs(); err != nil {
+	held, err := s.hold(ctx)
+	if err != nil {
 		return err
 	}
+	defer held.Close()
 	if err := os.Remove(s.Socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("take the socket of an earlier tmux away: %w", err)
 	}
 	// The configuration of the user is for the user's own tmux: with its plugins and
 	// its names it could do anything to this one.
-	_, err := s.tmux(ctx, dir, env, "-f", "/dev/null", "new-session", "-d", "-s", s.Session, "-n", "shell", "-x", columns, "-y", rows,
+	_, err = s.tmux(ctx, dir, env, "-f", "/dev/null", "new-session", "-d", "-s", s.Session, "-n", "shell", "-x", columns, "-y", rows,
 		";", "set-option", "-g", "history-limit", history)
 	if err != nil {
 		return fmt.Errorf("start tmux: %w", err)
@@ -150,7 +148,7 @@ func (s Server) Remove() error {
 			return fmt.Errorf("take the socket of tmux away: %w", err)
 		}
 	}
-	_ = os.Remove(s.shared()) // if it was the last
+	removeShared()
 	if err := os.RemoveAll(s.Dir); err != nil {
 		return fmt.Errorf("take the folder of tmux away: %w", err)
 	}
