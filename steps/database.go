@@ -285,11 +285,11 @@ func (d database) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return saga.Permanent(err)
 	}
-	patience := dropPatience
+	limit := dropPatience
 	if d.own(server) {
-		patience = ownPatience
+		limit = ownPatience
 	}
-	conn, err := server.Connect(ctx, min(patience, d.timeout()))
+	conn, err := reach(ctx, server, min(limit, d.timeout()))
 	if err != nil {
 		return d.unreachable(a, server, fact, err)
 	}
@@ -357,7 +357,20 @@ func (d database) connect(ctx context.Context, fact databaseFact, timeout time.D
 	if err != nil {
 		return nil, saga.Permanent(err)
 	}
-	return server.Connect(ctx, timeout)
+	return reach(ctx, server, timeout)
+}
+
+// reach connects to a server, and tries again if the machine stood still for much of the
+// time in which it did not get there.
+func reach(ctx context.Context, server *postgres.Server, timeout time.Duration) (*postgres.Conn, error) {
+	most, cancel := patience(ctx, timeout*4/5, nil)
+	defer cancel()
+	for {
+		conn, err := server.Connect(ctx, timeout)
+		if !errors.Is(err, postgres.ErrUnreachable) || most.Err() != nil {
+			return conn, err
+		}
+	}
 }
 
 // timeout is how long the server, and a busy template, are waited for.

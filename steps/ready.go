@@ -81,7 +81,8 @@ func (s service) goesOn(begun time.Time) probe {
 	if waits(s.spec.Ready) || s.Session().Ports[s.spec.Name] != 0 {
 		return nil
 	}
-	return probe{lasts(func() (time.Duration, error) { return time.Since(begun), nil })}
+	lived := lifetime{last: begun}
+	return probe{lasts(func() (time.Duration, error) { return lived.to(time.Now(), 2*probeInterval), nil })}
 }
 
 // waits reports whether the service says itself when it is up.

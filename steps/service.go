@@ -195,7 +195,7 @@ func (s service) Verify(ctx context.Context, a *saga.Attempt) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, verifyPatience, fmt.Errorf("not ready within %s", verifyPatience))
+	ctx, cancel := patience(ctx, verifyPatience, fmt.Errorf("not ready within %s", verifyPatience))
 	defer cancel()
 	if err := s.probe(fact, vars).await(ctx, exitOf(ctx, fact.ID), nil); err != nil {
 		return fmt.Errorf("service %s: %w", s.spec.Name, err)
@@ -254,11 +254,11 @@ func (s service) family(fact ServiceFact) func() ([]proc.ID, error) {
 // await waits until the service is ready, or says why it is not.
 func (s service) await(ctx context.Context, a *saga.Attempt, fact ServiceFact, vars map[string]string, exited <-chan error) error {
 	limit := s.spec.Ready.Timeout.Or(readyTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
+	ctx, cancel := patience(ctx, limit, fmt.Errorf("not ready after %s", limit))
 	defer cancel()
 	begun := time.Now()
 	seen := &sightings{tell: func(text string) { a.Report("%s", text) }, since: begun}
-	err := append(s.probe(fact, vars), s.goesOn(begun)...).await(ctx, exited, seen)
+	err := append(s.goesOn(begun), s.probe(fact, vars)...).await(ctx, exited, seen)
 	if err == nil {
 		return nil
 	}
