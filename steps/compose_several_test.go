@@ -192,7 +192,7 @@ func TestComposeSeveral(t *testing.T) {
 		t.Fatal(diff)
 	}
 	for name, port := range r.s.Ports {
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort("localhost", strconv.Itoa(port)), 10*time.Second)
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort("localhost", strconv.Itoa(port)), time.Minute)
 		if err != nil {
 			t.Errorf("nobody is at the port of %s: %v", name, err)
 			continue

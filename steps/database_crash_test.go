@@ -192,11 +192,15 @@ func TestDatabaseThatWasMadeAnew(t *testing.T) {
 
 func TestDatabaseOfAServerThatIsGone(t *testing.T) {
 	server := postgrestest.Start(t)
-	short := config.Duration(300 * time.Millisecond)
-	r := newDatabaseRig(t, server, func(d *settings.Database) { d.Timeout = &short })
+	r := newDatabaseRig(t, server, nil)
 	var j journal
 	r.do(t, &j)
 	server.Stop()
+	short := config.Duration(300 * time.Millisecond) // only from here on: it was there until now
+	r.cfg.Databases[0].Timeout = &short
+	encoded, err := settings.Encode(r.cfg)
+	ok(t, err)
+	r.s.Settings = encoded
 	if err := r.verify(t, &j); !errors.Is(err, postgres.ErrUnreachable) {
 		t.Errorf("Verify: %v", err)
 	}
@@ -204,7 +208,7 @@ func TestDatabaseOfAServerThatIsGone(t *testing.T) {
 		t.Errorf("Do: %v", err)
 	}
 	r.s.Run.Verb = session.VerbDown
-	err := r.attempt(t.Context(), &j, true)
+	err = r.attempt(t.Context(), &j, true)
 	if !errors.Is(err, postgres.ErrUnreachable) || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(err.Error(), fmt.Sprint(server.Port)) {
 		t.Errorf("Compensate: %v", err)
 	}

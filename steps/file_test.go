@@ -15,7 +15,7 @@ import (
 	"ecluse/steps/settings"
 )
 
-// promptly calls do, and fails the test if it does not return within seconds.
+// promptly calls do, and fails the test if it does not return soon.
 func promptly(t *testing.T, do func() error) error {
 	t.Helper()
 	result := make(chan error, 1)
@@ -23,7 +23,7 @@ func promptly(t *testing.T, do func() error) error {
 	select {
 	case err := <-result:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("it hangs")
 		return nil
 	}

@@ -172,9 +172,15 @@ func TestADaemonThatAHookLeftIsNotWaitedFor(t *testing.T) {
 	r := newRig(t, func(c *settings.Config) { c.Hooks.PreUp = hookOf("setsid sleep 1000 & touch made") })
 	hook := stepOf(t, r, "hook:pre_up")
 	ok(t, hook.do(t))
-	begun := time.Now()
-	ok(t, hook.do(t))
-	if took := time.Since(begun); took >= drainPatience {
+	// Each finds the daemon of the one before. On a busy machine some may take long; if
+	// it were waited for, all would.
+	took := drainPatience
+	for try := 0; try < 10 && took >= drainPatience; try++ {
+		begun := time.Now()
+		ok(t, hook.do(t))
+		took = time.Since(begun)
+	}
+	if took >= drainPatience {
 		t.Errorf("it took %s", took)
 	}
 	ok(t, r.runs("hook:pre_up", 1)())

@@ -93,17 +93,17 @@ func TestWhichURLsAreOfAPort(t *testing.T) {
 // What is said of a service that is not ready in time is what was seen of it, and not
 // that there was no time left to look once more.
 func TestTheLastWholeLookCounts(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	over := errors.New("out of time")
 	looks := 0
 	p := probe{func(ctx context.Context) error {
 		if looks++; looks == 1 {
 			return errTaken
 		}
-		<-ctx.Done()
+		cancel(over)
 		return ctx.Err()
 	}}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("out of time"))
-	defer cancel()
-	if err := p.await(ctx, nil, nil); !errors.Is(err, errTaken) || looks < 2 {
+	if err := p.await(ctx, nil, nil); !errors.Is(err, errTaken) || !errors.Is(err, over) || looks != 2 {
 		t.Errorf("after %d looks: %v", looks, err)
 	}
 }

@@ -267,7 +267,7 @@ func TestAServiceMayListenInAHelper(t *testing.T) {
 		"helper":            "(" + serving("$PORT") + ") & exec sleep 1000",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ts := serviceOf(t, settings.Service{Command: command, Ready: settings.Ready{Timeout: within(20 * time.Second)}})
+			ts := serviceOf(t, settings.Service{Command: command, Ready: settings.Ready{Timeout: within(time.Minute)}})
 			ok(t, ts.do(t))
 			ok(t, ts.verify(t))
 			ok(t, ts.compensate(t))
@@ -366,7 +366,7 @@ func TestAServiceIsReady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ready.Timeout = within(30 * time.Second)
+			ready.Timeout = within(time.Minute)
 			ts := serviceOf(t, settings.Service{Command: serving("$PORT"), Ready: ready})
 			ok(t, ts.do(t))
 			ok(t, ts.verify(t))
@@ -407,7 +407,7 @@ func TestAllThatAServiceStartedIsStopped(t *testing.T) {
 		Ready:   settings.Ready{Log: "^up$"},
 	})
 	ok(t, ts.do(t))
-	for deadline := time.Now().Add(10 * time.Second); ts.runs("service:api", 7)() != nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ts.runs("service:api", 7)() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(ts.runs("service:api", 7)())
 		}

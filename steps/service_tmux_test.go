@@ -216,7 +216,7 @@ func TestAWindowWhoseOwnerDied(t *testing.T) {
 	})
 	ok(t, err)
 	ok(t, ts.runs("service:api", 1)())
-	for deadline := time.Now().Add(10 * time.Second); fileIs(log, true) != nil; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); fileIs(log, true) != nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("its log was not begun")
 		}
@@ -232,7 +232,7 @@ func TestAWindowWhoseOwnerDied(t *testing.T) {
 // eventuallyListens waits until another process than one listens at a port.
 func eventuallyListens(t *testing.T, number int, before proc.ID) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		ids := proc.Listener(number)
 		if len(ids) == 1 && ids[0] != before {
 			return
