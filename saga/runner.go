@@ -47,6 +47,10 @@ type Runner struct {
 // attempts to end. Tests shorten it.
 var leavePatience = 3 * time.Second
 
+// leaveWaits are the parts of that. A machine that stands still, and with it the
+// attempts, costs one of them.
+const leaveWaits = 10
+
 // abandonedKey is the key of what [Abandoned] returns.
 type abandonedKey struct{}
 
@@ -202,14 +206,14 @@ func (r *Runner) drain(hard context.Context) error {
 		return nil
 	case <-hard.Done():
 	}
-	patience := time.NewTimer(leavePatience)
-	defer patience.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-patience.C:
-		return ErrUnended
+	for range leaveWaits {
+		select {
+		case <-done:
+			return nil
+		case <-time.After(leavePatience / leaveWaits):
+		}
 	}
+	return ErrUnended
 }
 
 // execute starts the actions of a decision.

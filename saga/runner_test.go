@@ -87,7 +87,7 @@ func intentFirst(j *sagatest.Journal) func(string, bool) error {
 // noneLeft polls until no goroutine is left that was not there before.
 func noneLeft(t *testing.T, before int) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; {
 		if time.Now().After(deadline) {
 			buf := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
@@ -450,7 +450,7 @@ func TestAPanicOfTheJournalIsNotAHang(t *testing.T) {
 		if !crashed {
 			t.Error("it did not crash")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it hangs")
 	}
 }
