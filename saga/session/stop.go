@@ -15,6 +15,9 @@ import (
 const (
 	// stopPatience is how often a command that waits for an owner says so.
 	stopPatience = 5 * time.Second
+	// stopLooks is how often an owner was waited for, at least, before it is asked
+	// again: as long as the machine stood still it could not do as it was asked.
+	stopLooks = 4
 	// claimPatience bounds the wait for an owner that has not yet said what it
 	// does: it is looking at the session before it claims it.
 	claimPatience = 10 * time.Second
@@ -29,7 +32,7 @@ const (
 func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked bool, err error) {
 	begun, said := m.Now(), m.Now()
 	var told uint64
-	for {
+	for looks := 0; ; looks++ {
 		lock, err := m.own(stops, req.Key, VerbDown, 0)
 		var busy *BusyError
 		if !errors.As(err, &busy) {
@@ -45,7 +48,7 @@ func (m *Manager) ownAfterStop(stops Stops, req DownRequest) (lock Lock, asked b
 		case s.State != fsm.PendingUp:
 		case s.Run.Stop == nil:
 			m.askToStop(s, req.Options)
-		case waited >= stopPatience && told != s.Epoch:
+		case waited >= stopPatience && looks >= stopLooks && told != s.Epoch:
 			// Who asked before us may have died before it could signal.
 			told = s.Epoch
 			m.signal(s)
