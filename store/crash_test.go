@@ -111,12 +111,15 @@ func TestKilledCreation(t *testing.T) {
 	if testing.Short() {
 		kills = 30
 	}
-	c := start(t, "create", t.TempDir())
-	c.line()
-	began := time.Now()
-	c.line() // the first transaction is done
-	window := 2 * time.Since(began)
-	c.kill()
+	window := time.Second
+	for range 3 { // the machine may have stood still in one of them
+		c := start(t, "create", t.TempDir())
+		c.line()
+		began := time.Now()
+		c.line() // the first transaction is done
+		window = min(window, 2*time.Since(began))
+		c.kill()
+	}
 	none, empty := 0, 0
 	for range kills {
 		s := New(t.TempDir())
@@ -206,8 +209,8 @@ func TestManyProcesses(t *testing.T) {
 	if all := list(t, s); len(all) != processes || len(epochs) != processes*rounds {
 		t.Errorf("%d sessions and %d epochs, want %d and %d", len(all), len(epochs), processes, processes*rounds)
 	}
-	if slowest > 5*time.Second {
-		t.Errorf("a reader waited %s", slowest)
+	if reads < 4 {
+		t.Errorf("writers have kept a reader out: it came to read %d times", reads)
 	}
 	entries, err := s.History(Filter{})
 	if err != nil {

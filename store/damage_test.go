@@ -64,7 +64,7 @@ func useAll(t *testing.T, s *Store, what string) ([]session.Session, error) {
 			t.Errorf("%s: %v", what, e)
 		}
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("%s: took %s", what, took)
 	}
 	return sessions, errors.Join(append(errs, e)...)

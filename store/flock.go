@@ -49,20 +49,24 @@ func waitLock(ctx context.Context, f *os.File, how int) error {
 	go func() { got <- flock(f, how) }()
 	select {
 	case err = <-got:
-		if err != nil {
-			_ = f.Close()
-		}
-		return err
 	case <-ctx.Done():
-		go func() {
-			if <-got == nil {
-				unlock(f)
-			} else {
-				_ = f.Close()
-			}
-		}()
-		return errHeld
+		select {
+		case err = <-got: // in the same moment
+		default:
+			go func() {
+				if <-got == nil {
+					unlock(f)
+				} else {
+					_ = f.Close()
+				}
+			}()
+			return errHeld
+		}
 	}
+	if err != nil {
+		_ = f.Close()
+	}
+	return err
 }
 
 // unlock gives a lock back and closes its file. The lock is dropped by name and

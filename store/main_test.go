@@ -41,7 +41,7 @@ var children = map[string]func(s *Store, args []string) error{
 func TestMain(m *testing.M) {
 	if line := os.Getenv(childVariable); line != "" {
 		args := strings.Split(line, "\n")
-		if err := children[args[0]](New(args[1]), args[2:]); err != nil {
+		if err := children[args[0]](patient(args[1]), args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -111,11 +111,18 @@ func (c *child) kill() {
 	}
 }
 
+// patient is a store in a folder, whose lock is waited for on the slowest of machines.
+func patient(dir string) *Store {
+	s := New(dir)
+	s.LockTimeout = time.Minute
+	return s
+}
+
 // newStore is a store in a new folder. At the end of the test its file is looked
 // through.
 func newStore(t testing.TB) *Store {
 	t.Helper()
-	s := New(t.TempDir())
+	s := patient(t.TempDir())
 	s.Version = "v1.2.3"
 	t.Cleanup(func() { audit(t, s.dir) })
 	return s
@@ -133,7 +140,7 @@ func audit(t testing.TB, dir string) {
 		t.Errorf("the state file: %s, %v", why, err)
 		return
 	}
-	db, err := bolt.Open(s.Path(), 0o600, &bolt.Options{Timeout: time.Second, ReadOnly: true, PreLoadFreelist: true})
+	db, err := bolt.Open(s.Path(), 0o600, &bolt.Options{Timeout: time.Minute, ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
 		t.Error(err)
 		return

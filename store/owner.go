@@ -24,7 +24,25 @@ const (
 	killedPatience = 50 * time.Millisecond
 	// describePatience is how long a holder may take to describe itself.
 	describePatience = 20 * time.Millisecond
+	// leastTries are made however long they take: on a machine that stands still the
+	// time is over at once, and nobody has done anything.
+	leastTries = 10
 )
+
+// patience bounds tries.
+type patience struct {
+	end   time.Time
+	tries int
+}
+
+// patienceOf is one that begins now.
+func patienceOf(limit time.Duration) *patience { return &patience{end: time.Now().Add(limit)} }
+
+// over reports, after a try, whether it was the last.
+func (p *patience) over() bool {
+	p.tries++
+	return p.tries >= leastTries && time.Now().After(p.end)
+}
 
 // description is what an owner leaves in its lock file. It explains; the lock
 // decides.
@@ -159,7 +177,7 @@ func (s *Store) Holder(key session.Key) (*session.Owner, error) {
 // shared lock for a moment: lookers do not hinder each other, and owners know of
 // them (see lockNow).
 func holder(path string) (*description, error) {
-	deadline := time.Now().Add(describePatience)
+	patience := patienceOf(describePatience)
 	for {
 		if err := plain(path); err != nil {
 			return nil, fmt.Errorf("look at the owner lock: %w", err)
@@ -186,17 +204,17 @@ func holder(path string) (*description, error) {
 			return nil, nil
 		case told:
 			return &d, nil
-		case time.Now().After(deadline):
+		case patience.over():
 			return &description{}, nil // its disk is full, or it hangs
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// lockNow takes the lock, or says errHeld once it was held for as long as patience
+// lockNow takes the lock, or says errHeld once it was held for as long as the limit
 // has it. Lookers do not count: they have the lock shared, and for microseconds.
-func lockNow(path string, patience time.Duration) (*os.File, error) {
-	deadline := time.Now().Add(patience)
+func lockNow(path string, limit time.Duration) (*os.File, error) {
+	patience := patienceOf(limit)
 	for {
 		if err := plain(path); err != nil {
 			return nil, err
@@ -218,7 +236,7 @@ func lockNow(path string, patience time.Duration) (*os.File, error) {
 		}
 		looked := tryLock(file, unix.LOCK_SH) == nil
 		unlock(file)
-		if !looked && time.Now().After(deadline) {
+		if !looked && patience.over() {
 			return nil, errHeld
 		}
 		time.Sleep(200*time.Microsecond + rand.N(600*time.Microsecond))
