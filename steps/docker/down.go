@@ -188,7 +188,7 @@ func (e *Engine) sweep(ctx context.Context, doubt bool, look func() (Resources, 
 		if err != nil {
 			return err
 		}
-		b.look(left, time.Now())
+		b.look(left)
 		switch {
 		case left.Empty() && (!doubt || b.calm >= settle):
 			return nil
@@ -199,10 +199,12 @@ func (e *Engine) sweep(ctx context.Context, doubt bool, look func() (Resources, 
 				return b.err
 			}
 		}
+		rest, begun := b.pause(), time.Now()
 		select {
 		case <-ctx.Done():
 			return &LeftError{Left: left, Err: context.Cause(ctx)}
-		case <-time.After(b.pause()):
+		case <-time.After(rest):
+			b.proven = proof(rest, time.Since(begun))
 		}
 	}
 }
@@ -211,21 +213,22 @@ func (e *Engine) sweep(ctx context.Context, doubt bool, look func() (Resources, 
 type broom struct {
 	last      string
 	unchanged int           // looks in a row at the same things
-	empty     time.Time     // since when there is nothing
+	empty     bool          // there is nothing
 	calm      time.Duration // for how long that was so
+	proven    time.Duration // what the last pause adds to that
 	err       error         // of the last removal
 }
 
 // look takes in what is left.
-func (b *broom) look(left Resources, now time.Time) {
-	if !left.Empty() {
-		b.empty, b.calm = time.Time{}, 0
+func (b *broom) look(left Resources) {
+	switch {
+	case !left.Empty():
+		b.empty, b.calm = false, 0
 		b.unchanged++
-	} else {
-		if b.empty.IsZero() {
-			b.empty = now
-		}
-		b.calm = now.Sub(b.empty)
+	case b.empty:
+		b.calm += b.proven
+	default:
+		b.empty = true
 	}
 	if text := left.String(); left.Empty() || text != b.last {
 		b.last, b.unchanged = text, 0
@@ -236,7 +239,7 @@ func (b *broom) look(left Resources, now time.Time) {
 // often all there is to do. While nothing is there it grows: the last look decides.
 func (b *broom) pause() time.Duration {
 	switch {
-	case !b.empty.IsZero():
+	case b.empty:
 		return min(max(b.calm, settle/4), max(settle-b.calm, 0))
 	case b.unchanged == 0:
 		return 0

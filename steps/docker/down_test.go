@@ -51,20 +51,31 @@ func TestKilledClient(t *testing.T) {
 func TestLateArrival(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, map[string]string{"compose.yaml": "services: {a: {image: IMAGE}}\n"})
-	late := make(chan string, 1)
-	time.AfterFunc(time.Second, func() {
-		out, err := exec.Command("docker", "create", "--label", "com.docker.compose.config-hash=x", "--label", docker.LabelSession+"="+s.up.Session, dockertest.Image(t)).CombinedOutput()
-		late <- fmt.Sprint(string(out), err)
-	})
-	s.down(t, docker.DownOptions{Doubt: true})
-	select {
-	case said := <-late:
-		t.Logf("created late: %s", said)
-	default:
-		t.Error("down did not wait")
-		<-late
+	image := dockertest.Image(t)
+	for try := 1; ; try++ {
+		late := make(chan time.Duration, 1)
+		time.AfterFunc(time.Second, func() {
+			begun := time.Now()
+			out, err := exec.Command("docker", "create", "--label", "com.docker.compose.config-hash=x", "--label", docker.LabelSession+"="+s.up.Session, image).CombinedOutput()
+			t.Logf("created late: %s, %v", out, err)
+			late <- time.Since(begun)
+		})
+		s.down(t, docker.DownOptions{Doubt: true})
+		select {
+		case <-late:
+			s.gone(t)
+			return
+		default:
+		}
+		// What was a second in coming was never in hand while Down waited.
+		if took := <-late; took < time.Second || try == 10 {
+			t.Errorf("down did not wait for what came within %s", took)
+		}
+		s.down(t, docker.DownOptions{})
+		if t.Failed() {
+			return
+		}
 	}
-	s.gone(t)
 }
 
 // TestOneStepOfTwo: where nothing is left of the project, what another step of the

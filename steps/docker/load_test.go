@@ -415,7 +415,7 @@ func TestManyServices(t *testing.T) {
 	if len(r.Services) != 501 || len(m.Published()) != 500 {
 		t.Errorf("%d services, %d ports", len(r.Services), len(m.Published()))
 	}
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(began); took > 2*time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -14,6 +14,8 @@ const (
 	// probeTime is how long an answer of another machine is waited for. A port
 	// that a firewall keeps from us does not answer, and is as good as free.
 	probeTime = 300 * time.Millisecond
+	// probeTries bounds how often a port is tried.
+	probeTries = 3
 	// probesAtOnce bounds how many connections are tried side by side.
 	probesAtOnce = 256
 )
@@ -78,13 +80,21 @@ func (p *Probe) known(port int) bool {
 }
 
 // answers tries one port. That a connection was cut off, too, says that somebody
-// is there.
+// is there. Where it took far longer than it may until nobody answered, it was us who
+// stood still, and it is tried again.
 func (p *Probe) answers(ctx context.Context, port int) bool {
 	dialer := net.Dialer{Timeout: probeTime}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(p.host, strconv.Itoa(port)))
-	if err == nil {
-		_ = conn.Close()
-		return true
+	for range probeTries {
+		begun := time.Now()
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(p.host, strconv.Itoa(port)))
+		if err == nil {
+			_ = conn.Close()
+			return true
+		}
+		var failed net.Error
+		if !errors.As(err, &failed) || !failed.Timeout() || proof(probeTime, time.Since(begun)) > 0 {
+			return errors.Is(err, syscall.ECONNRESET)
+		}
 	}
-	return errors.Is(err, syscall.ECONNRESET)
+	return false
 }

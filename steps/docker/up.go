@@ -55,6 +55,8 @@ const (
 	// steadyAgain is the same for one that has died before, and may well do so
 	// again.
 	steadyAgain = 3 * time.Second
+	// tardy is how late a rest ends on a machine that is only busy.
+	tardy = 250 * time.Millisecond
 	// secondOpinion is how many more health checks must fail of what was
 	// unhealthy before anything was done about it.
 	secondOpinion = 3
@@ -177,7 +179,9 @@ func (e *Engine) stages(ctx context.Context, o UpOptions) (staged bool, err erro
 // cannot become what it should be, or until Compose fails.
 func (e *Engine) watch(ctx context.Context, w *watch, ended <-chan error) (error, error) {
 	var s sight
+	looked := time.Now()
 	for pause := pollFirst; ; pause = min(pause*5/4, pollMost) {
+		rest, begun := w.wait(pause), time.Now()
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -186,18 +190,21 @@ func (e *Engine) watch(ctx context.Context, w *watch, ended <-chan error) (error
 			if err != nil {
 				return nil, err
 			}
-		case <-time.After(w.wait(pause)):
+		case <-time.After(rest):
 		}
+		proven := proof(rest, time.Since(begun))
 		closely, err := e.see(ctx, w, &s)
 		if err != nil {
 			return nil, err
 		}
-		verdict, ready := w.look(s.list, time.Now())
+		looked = w.skip(looked, proven)
+		verdict, ready := w.look(s.list, looked)
 		if (verdict != nil || ready) && !closely { // what is told is what is so now
 			if s.list, err = e.containers(ctx, composeProject+"="+w.Name); err != nil {
 				return nil, err
 			}
-			verdict, ready = w.look(s.list, time.Now())
+			looked = w.skip(looked, 0)
+			verdict, ready = w.look(s.list, looked)
 		}
 		if verdict != nil || ready {
 			return verdict, nil

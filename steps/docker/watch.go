@@ -22,7 +22,8 @@ type watch struct {
 	restarts map[string]int
 	// ill is how many health checks had failed then, of what was unhealthy.
 	ill map[string]int
-	// since is when a container was first seen running, by its id and start.
+	// since is when a container was first seen running, by its id and start; later by
+	// what was skipped.
 	since map[string]time.Time
 	// complete is when all containers were there.
 	complete time.Time
@@ -120,6 +121,27 @@ func (w *watch) wait(pause time.Duration) time.Duration {
 		return min(w.ripe, pollMost)
 	}
 	return pause
+}
+
+// skip lets the time since the last look count as what it proves of what has gone on
+// meanwhile, and tells the time of this look. Only rests prove anything: what the engine
+// answers is how it was at some time while it was asked.
+func (w *watch) skip(looked time.Time, proven time.Duration) time.Time {
+	now := time.Now()
+	for key, since := range w.since {
+		w.since[key] = since.Add(now.Sub(looked) - proven)
+	}
+	return now
+}
+
+// proof is how much of a rest it is proven that others went on in. One that took far
+// longer than it was to take ended late because the machine stood still, and with it
+// what was to show itself meanwhile.
+func proof(rest, took time.Duration) time.Duration {
+	if took > 2*rest+tardy {
+		return 0
+	}
+	return min(rest, took)
 }
 
 // tell reports what has changed.

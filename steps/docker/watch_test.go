@@ -227,37 +227,67 @@ func TestMeaning(t *testing.T) {
 // TestBroom: looks at the same things are counted, and the calm begins anew when
 // something appears.
 func TestBroom(t *testing.T) {
-	now := time.Now()
 	var b broom
 	some := Resources{Containers: []Resource{{ID: "a", Name: "a"}}}
-	b.look(some, now)
+	b.look(some)
 	if b.pause() != 0 {
 		t.Error("a pause after the first look")
 	}
 	for range 3 {
-		b.look(some, now)
+		b.look(some)
 	}
 	if b.unchanged != 3 || b.pause() == 0 {
 		t.Errorf("after four looks: %+v", b)
 	}
-	b.look(Resources{}, now)
-	b.look(Resources{}, now.Add(time.Second))
+	b.look(Resources{})
+	b.proven = time.Second
+	b.look(Resources{})
 	if b.unchanged != 0 || b.calm != time.Second {
 		t.Errorf("calm: %+v", b)
 	}
-	b.look(some, now.Add(2*time.Second))
-	b.look(Resources{}, now.Add(3*time.Second))
+	b.look(some)
+	b.look(Resources{})
 	if b.calm != 0 {
 		t.Errorf("calm again: %+v", b)
 	}
-	begun, looks := now.Add(3*time.Second), 1
-	for at := begun; b.calm < settle; looks++ {
-		if at = at.Add(b.pause()); b.pause() <= 0 || at.Sub(begun) > settle {
-			t.Fatalf("after %d looks in %s: %+v", looks, at.Sub(begun), b)
+	waited, looks := time.Duration(0), 1
+	for ; b.calm < settle; looks++ {
+		rest := b.pause()
+		if waited += rest; rest <= 0 || waited > settle {
+			t.Fatalf("after %d looks in %s: %+v", looks, waited, b)
 		}
-		b.look(Resources{}, at)
+		b.proven = proof(rest, rest)
+		b.look(Resources{})
 	}
 	if looks > 4 {
 		t.Errorf("%d looks until it is believed that nothing appears", looks)
+	}
+}
+
+// TestStandstill: what was not seen because the machine stood still does not count as
+// seen.
+func TestStandstill(t *testing.T) {
+	for _, test := range []struct{ rest, took, want time.Duration }{
+		{time.Second, time.Second, time.Second},
+		{time.Second, 2 * time.Second, time.Second},
+		{time.Second, time.Second / 2, time.Second / 2}, // woken up
+		{time.Second, 4 * time.Second, 0},
+		{0, time.Second, 0},
+	} {
+		if got := proof(test.rest, test.took); got != test.want {
+			t.Errorf("a rest of %s that took %s proves %s, not %s", test.rest, test.took, got, test.want)
+		}
+	}
+	w := newWatch(UpOptions{Session: "x", Services: []Service{{Name: "s", Replicas: 1}}}, nil)
+	w.upEnded = true
+	list := []container{one("running", nil)}
+	first := time.Now().Add(-time.Hour)
+	_, _ = w.look(list, first)
+	now := w.skip(first, steady-1)
+	if _, ready := w.look(list, now); ready || w.ripe != 1 {
+		t.Errorf("ready %v after a moment of an hour, to wait for %s", ready, w.ripe)
+	}
+	if _, ready := w.look(list, now.Add(1)); !ready {
+		t.Error("not ready")
 	}
 }
