@@ -193,7 +193,7 @@ func (e *Engine) sweep(ctx context.Context, doubt bool, look func() (Resources, 
 		case left.Empty() && (!doubt || b.calm >= settle):
 			return nil
 		case b.unchanged >= stubborn:
-			return &LeftError{Left: left, Err: b.err}
+			return &LeftError{Left: left, Err: e.explained(ctx, left, b.err)}
 		case !left.Empty():
 			if b.err = e.remove(ctx, left); errors.Is(b.err, ErrUnreachable) {
 				return b.err
