@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	find := func() ([]ID, error) { return Carrying(marker) }
 	ids, err := find()
-	for deadline := time.Now().Add(5 * time.Second); len(ids) > 0 && time.Now().Before(deadline); ids, err = find() {
+	for deadline := time.Now().Add(time.Minute); len(ids) > 0 && time.Now().Before(deadline); ids, err = find() {
 		time.Sleep(10 * time.Millisecond) // a poll with a deadline
 	}
 	if err != nil || len(ids) > 0 {
@@ -151,10 +151,10 @@ func helperCommand(name string, env ...string) *exec.Cmd {
 // eventually polls until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 10s still not: %s", what)
+			t.Fatalf("after a minute still not: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond) // a poll with a deadline
 	}

@@ -83,9 +83,8 @@ func Await(ctx context.Context, patience time.Duration, find func() ([]ID, error
 // the cause; nobody is killed before their grace is over), or because they could
 // not be ended.
 func Stop(ctx context.Context, grace time.Duration, find func() ([]ID, error)) error {
-	s := stopper{grace: time.Now().Add(grace), told: map[ID]bool{}}
+	s := stopper{grace: time.Now().Add(grace), patience: killPatience, told: map[ID]bool{}}
 	s.hurry, _ = ctx.Value(hurryKey{}).(<-chan struct{})
-	s.limit = s.grace.Add(killPatience)
 	return watch(ctx, find, s.round)
 }
 
@@ -99,9 +98,11 @@ func Hurry(ctx context.Context, now <-chan struct{}) context.Context {
 
 // stopper is the state of one Stop.
 type stopper struct {
-	grace, limit time.Time
-	hurry        <-chan struct{} // nil never closes
-	told         map[ID]bool
+	grace    time.Time
+	patience time.Duration   // with KILL
+	limit    time.Time       // of it, once somebody got one
+	hurry    <-chan struct{} // nil never closes
+	told     map[ID]bool
 }
 
 // round signals those who were found, and says how long their end may be waited
@@ -110,12 +111,15 @@ func (s *stopper) round(ids []ID) (time.Duration, error) {
 	now := time.Now()
 	select {
 	case <-s.hurry:
-		s.grace, s.limit, s.hurry = now, now.Add(killPatience), nil
+		s.grace, s.hurry = now, nil
 	default:
 	}
 	signal := s.terminate
 	until := s.grace
 	if !now.Before(s.grace) {
+		if s.limit.IsZero() { // however late that is, on a machine that slept
+			s.limit = now.Add(s.patience)
+		}
 		signal, until = kill, s.limit
 	}
 	var refused error
@@ -125,7 +129,7 @@ func (s *stopper) round(ids []ID) (time.Duration, error) {
 			refused = err
 		}
 	}
-	if !now.Before(s.limit) {
+	if !s.limit.IsZero() && !now.Before(s.limit) {
 		return 0, survivors(ids, refused)
 	}
 	return until.Sub(now), nil // at most maxPause passes: nobody needs to wait for hurry

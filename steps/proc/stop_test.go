@@ -194,7 +194,7 @@ func TestStopGivesUp(t *testing.T) {
 	c := script(t, "echo ready; exec sleep 1000")
 	rounds := 0
 	now := time.Now()
-	s := stopper{grace: now, limit: now.Add(50 * time.Millisecond), told: map[ID]bool{}}
+	s := stopper{grace: now, patience: 50 * time.Millisecond, told: map[ID]bool{}}
 	err := watch(t.Context(), func() ([]ID, error) { rounds++; return []ID{c.ID}, nil }, s.round)
 	var alive *AliveError
 	if !errors.As(err, &alive) || !cmp.Equal(alive.IDs, []ID{c.ID}) || alive.Err != nil {
@@ -202,6 +202,14 @@ func TestStopGivesUp(t *testing.T) {
 	}
 	if rounds > 60 {
 		t.Errorf("it looked %d times in 50 ms", rounds)
+	}
+}
+
+// A machine that slept until all patience was over has given nobody time to end.
+func TestStopAfterASleep(t *testing.T) {
+	c := script(t, `trap "" TERM; echo ready; exec sleep 1000`)
+	if err := Stop(t.Context(), -time.Hour, only(c.ID)); err != nil {
+		t.Errorf("got %v", err)
 	}
 }
 
