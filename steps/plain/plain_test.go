@@ -19,7 +19,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// promptly calls do, and fails the test if it does not return within seconds.
+// promptly calls do, and fails the test if it does not return within a minute.
 func promptly(t *testing.T, do func() (*os.File, error)) error {
 	t.Helper()
 	result := make(chan error, 1)
@@ -33,7 +33,7 @@ func promptly(t *testing.T, do func() (*os.File, error)) error {
 	select {
 	case err := <-result:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it hangs")
 		return nil
 	}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	outputPatience = 100 * time.Millisecond
 	code := m.Run()
 	find := func() ([]proc.ID, error) { return proc.Carrying(marker) }
-	if err := proc.Await(context.Background(), 5*time.Second, find); err != nil {
+	if err := proc.Await(context.Background(), time.Minute, find); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		_ = proc.Stop(context.Background(), 0, find)
 		code = 1
@@ -35,10 +35,10 @@ func TestMain(m *testing.M) {
 // eventually polls until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 10s still not: %s", what)
+			t.Fatalf("after a minute still not: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond) // a poll with a deadline
 	}
