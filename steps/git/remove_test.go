@@ -274,7 +274,7 @@ func TestStaleLock(t *testing.T) {
 	noTraces(t, repo)
 	tool(t, repo.Root, "branch", "feat")
 	leave(time.Minute)
-	holder := exec.Command("sleep", "60")
+	holder := exec.Command("sleep", "1000")
 	file, err := os.Open(lock)
 	must(t, err)
 	holder.Stdin = file
