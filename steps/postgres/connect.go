@@ -42,6 +42,9 @@ const (
 const (
 	// connectTimeout bounds one try to connect.
 	connectTimeout = 5 * time.Second
+	// undoTimeout bounds what is to be done however the caller ends. To drop a database
+	// is a matter of seconds for a busy disk.
+	undoTimeout = 30 * time.Second
 	// maintenance is the database that every server has, to be connected to.
 	maintenance = "postgres"
 	// firstPause and lastPause are between two looks at something that is

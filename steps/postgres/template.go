@@ -137,7 +137,7 @@ func (c *Conn) make(ctx context.Context, t Template, name string) (err error) {
 		return err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
 		if err != nil && !c.conn.IsClosed() {
 			err = errors.Join(err, c.Drop(ctx, making))

@@ -19,7 +19,7 @@ import (
 // recipe is a template of the tests, which counts how often it is filled.
 func recipe(t *testing.T, s *postgrestest.Server, state string, fills *atomic.Int32) Template {
 	return Template{
-		Base: "shop", State: strings.Repeat(state, 12), Repo: "r", Timeout: time.Second,
+		Base: "shop", State: strings.Repeat(state, 12), Repo: "r", Timeout: time.Minute,
 		Begin: func(string) error { return nil },
 		Fill: func(ctx context.Context, making string) error {
 			fills.Add(1)
