@@ -46,6 +46,9 @@ const (
 	// quietTimeout that for its last words to be in the log.
 	deadTimeout  = 5 * time.Second
 	quietTimeout = time.Second
+	// minLooks are taken, whatever the time is then: one that passed while the machine
+	// stood still was none for tmux either.
+	minLooks = 50
 	// nudgeInterval is between two reminders of tmux to look after its children.
 	nudgeInterval = 200 * time.Millisecond
 	// quiet is how long a log must not have grown.
@@ -278,7 +281,7 @@ func (s Server) Close(ctx context.Context, window string) error {
 // Exit is how a program that has ended has done so, as far as its server can tell.
 func (s Server) Exit(ctx context.Context, server, id proc.ID) (proc.Exit, bool) {
 	deadline, nudge := time.Now().Add(deadTimeout), time.Now().Add(nudgeInterval)
-	for time.Now().Before(deadline) {
+	for looks := 0; looks < minLooks || time.Now().Before(deadline); looks++ {
 		panes, err := s.panes(ctx)
 		if err != nil {
 			break
@@ -303,16 +306,17 @@ func (s Server) Exit(ctx context.Context, server, id proc.ID) (proc.Exit, bool) 
 
 // Settle waits until what a program said before its end is in its log.
 func Settle(ctx context.Context, log string) {
-	size, since := int64(-1), time.Now()
-	for deadline := time.Now().Add(quietTimeout); time.Now().Before(deadline); {
+	// Counted in looks: while the machine stands still nobody writes.
+	size, same := int64(-1), time.Duration(0)
+	for range quietTimeout / pause {
 		info, err := os.Stat(log)
 		if err != nil {
 			return
 		}
 		if info.Size() != size {
-			size, since = info.Size(), time.Now()
+			size, same = info.Size(), 0
 		}
-		if time.Since(since) > quiet || rest(ctx) != nil {
+		if same++; same > quiet/pause || rest(ctx) != nil {
 			return
 		}
 	}
