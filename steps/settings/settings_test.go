@@ -328,7 +328,7 @@ func TestHugeConfigsAreRefusedSoon(t *testing.T) {
 		if !errors.As(err, &e) || len(e.Problems) != 1 || e.Problems[0].Key != key {
 			t.Errorf("%s: got %.300v", key, err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s took %s", key, took)
 		}
 	}
