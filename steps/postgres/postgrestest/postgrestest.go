@@ -5,6 +5,7 @@ package postgrestest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -158,13 +159,25 @@ func start(bin string) (s *Server, err error) {
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o644); err != nil {
 		return nil, err
 	}
-	if s.Port, err = free(); err != nil {
-		return nil, err
+	for range portTries {
+		if s.Port, err = free(); err != nil {
+			return nil, err
+		}
+		err = s.launch(run("postgres", "-D", data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses=127.0.0.1",
+			"-c", "unix_socket_directories="+dir, "-c", "fsync=off", "-c", "max_connections=60", "-c", "autovacuum=off"))
+		if !errors.Is(err, errTaken) {
+			break
+		}
+		s.end()
 	}
-	err = s.launch(run("postgres", "-D", data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories="+dir, "-c", "fsync=off", "-c", "max_connections=60", "-c", "autovacuum=off"))
 	return s, err
 }
+
+// portTries bounds how often a port is chosen: on a busy machine somebody may take it
+// before the server does.
+const portTries = 5
+
+var errTaken = errors.New("somebody has taken the port")
 
 // free is a port that is free.
 func free() (int, error) {
@@ -194,7 +207,10 @@ func (s *Server) launch(cmd *exec.Cmd) error {
 	}
 	s.cmd = cmd
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := pgx.Connect(context.Background(), s.admin("postgres"))
+		conn, err := try(s.admin("postgres"))
+		if text, _ := os.ReadFile(log.Name()); strings.Contains(string(text), "could not bind") {
+			return fmt.Errorf("%w: %s", errTaken, text)
+		}
 		if err == nil {
 			defer conn.Close(context.Background())
 			if _, err = conn.Exec(context.Background(), fmt.Sprintf("create role app login createdb password '%s'", Password)); err == nil {
@@ -209,6 +225,13 @@ func (s *Server) launch(cmd *exec.Cmd) error {
 	}
 }
 
+// try connects, unless who is there is no server of ours and says nothing.
+func try(address string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return pgx.Connect(ctx, address)
+}
+
 // hold starts a program that ends with the thread that started it, and keeps that
 // thread.
 func hold(cmd *exec.Cmd, started chan<- error, release <-chan struct{}) {
@@ -220,13 +243,18 @@ func hold(cmd *exec.Cmd, started chan<- error, release <-chan struct{}) {
 
 // Stop stops the server, if it still runs, and removes its files.
 func (s *Server) Stop() {
+	s.end()
+	_ = os.RemoveAll(s.dir)
+}
+
+// end ends the server.
+func (s *Server) end() {
 	if s.cmd != nil {
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT)
 		_ = s.cmd.Wait()
 		close(s.release)
 		s.cmd = nil
 	}
-	_ = os.RemoveAll(s.dir)
 }
 
 func (s *Server) admin(database string) string {
