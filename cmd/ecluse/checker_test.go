@@ -224,7 +224,7 @@ func (c checker) problems(slug string) []string {
 
 // answer is what a web service says, or why it says nothing.
 func answer(port int) string {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		return err.Error()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -23,10 +24,11 @@ port_search_range = 2
 `
 
 // hurriedConfig does not wait long for services that will never be ready.
-const hurriedConfig = composeConfig + `
-[compose]
-timeout = "8s"
-`
+const hurriedConfig = composeConfig + "[compose]\ntimeout = \"%s\"\n"
+
+// patiences are how long that is: for longer and longer, until the service has got as far
+// as it ever will.
+var patiences = []time.Duration{8 * time.Second, 40 * time.Second, 2 * time.Minute}
 
 // newComposeWorld makes a repository whose services run in Docker. In the compose
 // file IMAGE is the image of the tests, and @N a port of the world.
@@ -109,16 +111,19 @@ func (w *world) failure(status int, env []string, args ...string) failure {
 // has one, is there.
 func (f failure) names(t testing.TB, words ...string) {
 	t.Helper()
-	for _, word := range words {
-		if !strings.Contains(f.Message, word) {
-			t.Errorf("the error does not name %q:\n%s", word, f.Message)
-		}
+	for _, word := range f.lacks(words) {
+		t.Errorf("the error does not name %q:\n%s", word, f.Message)
 	}
 	if f.Step != "" {
 		if _, err := filepath.EvalSymlinks(f.Log); err != nil {
 			t.Errorf("the log of %s is not there: %v", f.Step, err)
 		}
 	}
+}
+
+// lacks are those of the words that the error has not.
+func (f failure) lacks(words []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return strings.Contains(f.Message, word) })
 }
 
 // featX is what the store has of the session feat-x.
@@ -137,6 +142,8 @@ func (w *world) containers() int {
 type serviceFault struct {
 	services string
 	words    []string
+	// late: only that the time is over ends the wait for it.
+	late bool
 }
 
 // serviceFaults are beside a service, "good", that becomes what it should be.
@@ -148,7 +155,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-say", "opening the books|the books are closed", "-serve", ":80", "-healthy-after", "1h"]
     healthcheck: {test: ["CMD", "/tool", "-health", "http://127.0.0.1:80/health"], interval: 200ms, start_period: 1h}
 `,
-		words: []string{"not ready after 8s", "service bad is starting", "503 Service Unavailable", "the books are closed"},
+		late: true, words: []string{"service bad is starting", "503 Service Unavailable", "the books are closed"},
 	},
 	"unhealthy": {
 		services: `
@@ -220,7 +227,7 @@ var serviceFaults = map[string]serviceFault{
     image: IMAGE
     depends_on: {bad: {condition: service_completed_successfully}}
 `,
-		words: []string{"not ready after 8s", "service bad is running, and must end", "still migrating"},
+		late: true, words: []string{"service bad is running, and must end", "still migrating"},
 	},
 	"is started again and again": {
 		services: `
@@ -229,7 +236,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-say", "no such table: users", "-exit", "1"]
     restart: always
 `,
-		words: []string{"not ready after 8s", "service bad", "times", "no such table: users"},
+		late: true, words: []string{"service bad", "times", "no such table: users"},
 	},
 	"lives for a second, again and again": {
 		services: `
@@ -238,7 +245,7 @@ var serviceFaults = map[string]serviceFault{
     command: ["-after", "500ms", "-say", "no such table: users", "-exit", "1"]
     restart: unless-stopped
 `,
-		words: []string{"not ready after 8s", "service bad", "times", "no such table: users"},
+		late: true, words: []string{"service bad", "times", "no such table: users"},
 	},
 	"cannot be started": {
 		services: `
@@ -271,9 +278,23 @@ func sideBySide[C any](t *testing.T, cases map[string]C, run func(t *testing.T, 
 func TestServicesThatFail(t *testing.T) {
 	t.Parallel()
 	sideBySide(t, serviceFaults, func(t *testing.T, fault serviceFault) {
-		config := composeConfig
-		if strings.HasPrefix(fault.words[0], "not ready") {
-			config = hurriedConfig
+		f := fault.fails(t)
+		if f.Code != "rolled-back" || f.Step != "compose" {
+			t.Errorf("the error is %s of step %q", f.Code, f.Step)
+		}
+		if strings.Contains(f.Message, "good") {
+			t.Errorf("the error names a service that is well:\n%s", f.Message)
+		}
+	})
+}
+
+// fails brings the service up, which fails, and leaves nothing, and names what it should.
+func (fault serviceFault) fails(t *testing.T) failure {
+	t.Helper()
+	for i, patience := range patiences {
+		config, words := composeConfig, fault.words
+		if fault.late {
+			config, words = fmt.Sprintf(hurriedConfig, patience), append([]string{fmt.Sprintf("not ready after %s", patience)}, words...)
 		}
 		w := newComposeWorld(t, config, `
 services:
@@ -283,15 +304,13 @@ services:
     ports: ["@0:80"]
 `+fault.services)
 		f := w.fails(6, "up", "feat-x")
-		if f.Code != "rolled-back" || f.Step != "compose" {
-			t.Errorf("the error is %s of step %q", f.Code, f.Step)
-		}
-		f.names(t, fault.words...)
-		if strings.Contains(f.Message, "good") {
-			t.Errorf("the error names a service that is well:\n%s", f.Message)
-		}
 		w.mustBeClean("after up")
-	})
+		if !fault.late || i == len(patiences)-1 || len(f.lacks(words)) == 0 {
+			f.names(t, words...)
+			return f
+		}
+	}
+	panic("there is no patience")
 }
 
 // What a failed up leaves on request is all there, until an up mends it or a down

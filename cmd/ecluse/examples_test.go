@@ -327,7 +327,7 @@ func freeOf(ports []int) []int {
 
 // post sends a web service a note and is what it says.
 func post(port int, note string) string {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Post(fmt.Sprintf("http://127.0.0.1:%d/", port), "text/plain", strings.NewReader(note))
 	if err != nil {
 		return "error: " + err.Error()

@@ -37,7 +37,7 @@ func notes() {
 
 // query runs a statement and lists the first column of what it returns.
 func query(url, sql string, args ...any) ([]string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	db, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -89,12 +89,12 @@ func serveNotes(w http.ResponseWriter, r *http.Request) error {
 
 // ask runs one command of Redis, which answers with a number or a text.
 func ask(address, command string) (string, error) {
-	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", address, time.Minute)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return "", err
 	}
 	if _, err := fmt.Fprintf(conn, "%s\r\n", command); err != nil {

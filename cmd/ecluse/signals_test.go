@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"ecluse/saga/session"
 	"ecluse/steps/proc"
 	"ecluse/steps/settings"
-	"ecluse/store"
 )
 
 // stubbornConfig has a hook and a service that ignore SIGTERM and have forked
@@ -37,7 +37,7 @@ func (w *world) start(args ...string) *exec.Cmd {
 	waiting := filepath.Join(w.dir, "waiting")
 	_ = os.Remove(waiting)
 	cmd := w.command(args...)
-	cmd.Stderr = &bytes.Buffer{}
+	cmd.Stderr = &lockedBuffer{}
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -89,28 +89,45 @@ func TestASignalInAStubbornHookRollsEverythingBack(t *testing.T) {
 
 func TestASecondSignalLeavesTheSessionToRecover(t *testing.T) {
 	t.Parallel()
+	// Not after the grace of 5 s that the hook would have, nor after the 3 s for which a
+	// run waits for steps that do not end. A machine that stood still just then tells
+	// nothing about us; in five rounds it tells.
+	var all []time.Duration
+	for range 5 {
+		took, cut := secondSignal(t)
+		if cut && took <= 2500*time.Millisecond || t.Failed() {
+			return
+		}
+		all = append(all, took)
+	}
+	t.Errorf("it left after %s", all)
+}
+
+// secondSignal brings an up to where it has turned, and signals it again. It tells how
+// long it took until that ended, and whether that was before the grace of the hook did.
+func secondSignal(t *testing.T) (took time.Duration, cut bool) {
 	w := newWorld(t, stubbornConfig)
 	cmd := w.start("up", "feat-x")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	key, id := session.Key{Repo: filepath.Join(w.root, ".git"), Slug: "feat-x"}, ""
+	id := ""
 	w.eventually("the run has turned", func() bool {
-		s, err := store.New(w.state).Get(key)
+		s, err := w.featX()
 		id = s.ID
-		return err == nil && s.State == "pending-down"
+		return err == nil && s.State == "pending-down" || errors.Is(err, session.ErrNotFound)
 	})
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
 	if status := w.statusAfter(cmd); status != 143 {
 		t.Errorf("it exited with %d, want 143: %s", status, cmd.Stderr)
 	}
-	// Not after the grace of 5 s that the hook would have, nor after the 3 s for
-	// which a run waits for steps that do not end.
-	if took := time.Since(begun); took > 2500*time.Millisecond {
-		t.Errorf("it left after %s", took)
+	took = time.Since(begun)
+	if !w.has("feat-x") {
+		w.mustBeClean("after the grace")
+		return took, false
 	}
 	left, err := proc.Carrying(settings.EnvSession+"="+id, settings.EnvStep+"=hook:post_up")
 	if err != nil || len(left) != 0 {
@@ -121,6 +138,7 @@ func TestASecondSignalLeavesTheSessionToRecover(t *testing.T) {
 	}
 	w.ecluse(0, "recover")
 	w.mustBeClean("after recover")
+	return took, true
 }
 
 func TestADownThatIsInterruptedStaysPendingDown(t *testing.T) {
@@ -136,6 +154,9 @@ pre_down = 'touch $LEDGER/waiting; i=0; while [ ! -e $LEDGER/go ] && [ $i -lt 60
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
+	w.eventually("the signal has arrived", func() bool {
+		return strings.Contains(fmt.Sprint(cmd.Stderr), syscall.SIGINT.String())
+	})
 	// The step in hand is finished first.
 	if err := os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,9 +90,7 @@ func (s *soak) agent(w *world, random *rand.Rand) {
 		slug := fmt.Sprintf("soak-%d", random.IntN(slugs))
 		args := [][]string{{"up", slug}, {"up", slug}, {"down", slug}, {"recover"}, {"ls", "--json"}}[random.IntN(5)]
 		cmd := w.command(args...)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		cmd.WaitDelay = 100 * time.Millisecond
+		said := w.listen(cmd)
 		if err := cmd.Start(); err != nil {
 			w.t.Error(err)
 			return
@@ -103,13 +100,14 @@ func (s *soak) agent(w *world, random *rand.Rand) {
 			s.killLater(cmd, time.Duration(random.Int64N(int64(600*time.Millisecond))))
 		}
 		_ = cmd.Wait()
+		stderr := said().stderr
 		status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 		switch {
 		case status.Signaled():
 			s.kills.Add(1)
 		case cmd.ProcessState.ExitCode() != 0:
 			s.other.Add(1)
-			s.check(w, args, cmd, stderr.String())
+			s.check(w, args, cmd, stderr)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -168,8 +167,7 @@ func (w *world) run(extra []string, args ...string) outcome {
 	w.t.Helper()
 	cmd := w.command(args...)
 	cmd.Env = append(cmd.Env, extra...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	said := w.listen(cmd)
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	if err := cmd.Start(); err != nil {
@@ -177,13 +175,11 @@ func (w *world) run(extra []string, args ...string) outcome {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
 	defer stop()
-	// Orphans may hold the pipes; only the end of ecluse itself counts.
-	cmd.WaitDelay = 100 * time.Millisecond
 	err := cmd.Wait()
+	o := said()
 	if ctx.Err() != nil {
-		w.t.Errorf("ecluse %s hung\n%s", strings.Join(args, " "), stderr.String())
+		w.t.Errorf("ecluse %s hung\n%s", strings.Join(args, " "), o.stderr)
 	}
-	o := outcome{stdout: stdout.String(), stderr: stderr.String()}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
@@ -191,10 +187,36 @@ func (w *world) run(extra []string, args ...string) outcome {
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 			o.status = 128 + int(ws.Signal())
 		}
-	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+	case err != nil:
 		w.t.Fatal(err)
 	}
 	return o
+}
+
+// listen lets a command write to files, and returns what reads them in the end. Orphans
+// would hold pipes, and only the end of ecluse itself counts.
+func (w *world) listen(cmd *exec.Cmd) (said func() outcome) {
+	w.t.Helper()
+	var files [2]*os.File
+	for i := range files {
+		file, err := os.CreateTemp(w.dir, "said")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		files[i] = file
+	}
+	cmd.Stdout, cmd.Stderr = files[0], files[1]
+	return func() outcome {
+		var texts [2]string
+		for i, file := range files {
+			text, err := os.ReadFile(file.Name())
+			if err := errors.Join(err, file.Close(), os.Remove(file.Name())); err != nil {
+				w.t.Error(err)
+			}
+			texts[i] = string(text)
+		}
+		return outcome{stdout: texts[0], stderr: texts[1]}
+	}
 }
 
 // ecluse runs a command that must end with a status.
