@@ -289,7 +289,7 @@ func (d database) Compensate(ctx context.Context, a *saga.Attempt) error {
 	if d.own(server) {
 		limit = ownPatience
 	}
-	conn, err := reach(ctx, server, min(limit, d.timeout()))
+	conn, err := Reach(ctx, server, min(limit, d.timeout()))
 	if err != nil {
 		return d.unreachable(a, server, fact, err)
 	}
@@ -357,12 +357,12 @@ func (d database) connect(ctx context.Context, fact databaseFact, timeout time.D
 	if err != nil {
 		return nil, saga.Permanent(err)
 	}
-	return reach(ctx, server, timeout)
+	return Reach(ctx, server, timeout)
 }
 
-// reach connects to a server, and tries again if the machine stood still for much of the
+// Reach connects to a server, and tries again if the machine stood still for much of the
 // time in which it did not get there.
-func reach(ctx context.Context, server *postgres.Server, timeout time.Duration) (*postgres.Conn, error) {
+func Reach(ctx context.Context, server *postgres.Server, timeout time.Duration) (*postgres.Conn, error) {
 	most, cancel := patience(ctx, timeout*4/5, nil)
 	defer cancel()
 	for {

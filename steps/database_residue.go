@@ -39,7 +39,7 @@ type MadeDatabase struct {
 
 // Drop drops it if it is as it was seen, and nobody uses it.
 func (m MadeDatabase) Drop(ctx context.Context) error {
-	conn, err := m.server.Connect(ctx, dropPatience)
+	conn, err := Reach(ctx, m.server, dropPatience)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func MadeDatabases(ctx context.Context, cfg settings.Config, repo string) ([]Mad
 
 // madeOn lists what was made for a repository on one server.
 func madeOn(ctx context.Context, server *postgres.Server, specs []settings.Database, repo string) ([]MadeDatabase, error) {
-	conn, err := server.Connect(ctx, residuePatience)
+	conn, err := Reach(ctx, server, residuePatience)
 	if err != nil {
 		return nil, err
 	}

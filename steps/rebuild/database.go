@@ -77,7 +77,7 @@ func (r *rebuilder) idInDatabases(ctx context.Context) string {
 
 // idInDatabase is that of one database.
 func idInDatabase(ctx context.Context, server *postgres.Server, name, slug string) string {
-	conn, err := server.Connect(ctx, databasePatience)
+	conn, err := steps.Reach(ctx, server, databasePatience)
 	if err != nil {
 		return ""
 	}
