@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -202,7 +201,7 @@ func (a *app) showInit(r initResult) error {
 // machine looks at what a detection wants to know of the machine.
 func (a *app) machine(ctx context.Context) detect.Machine {
 	var on detect.Machine
-	bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	err := docker.Check(bounded)
 	on.Docker = err == nil
@@ -210,7 +209,7 @@ func (a *app) machine(ctx context.Context) detect.Machine {
 		_, err := docker.Open(bounded) // which does not ask for Compose
 		on.NoCompose = err == nil
 	}
-	dialer := net.Dialer{Timeout: 500 * time.Millisecond}
+	dialer := net.Dialer{Timeout: probeTime}
 	if conn, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:5432"); err == nil {
 		on.Postgres = true
 		_ = conn.Close()

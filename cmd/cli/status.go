@@ -84,8 +84,8 @@ func (a *app) status(ctx context.Context, args []string, wait time.Duration) err
 	}
 	var before *seen
 	for {
+		last := !time.Now().Add(statusInterval).Before(deadline) // by when it begins: the machine may stand still
 		l, err := a.look(ctx, args)
-		last := !time.Now().Add(statusInterval).Before(deadline)
 		if err == nil && (l.healthy() || last) {
 			a.completeLook(ctx, &l)
 		}
