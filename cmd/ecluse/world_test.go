@@ -159,8 +159,9 @@ func dockerConfig() string {
 	return filepath.Join(home, ".docker")
 }
 
-// patience is how long one ecluse may take in a test before it counts as hung.
-const patience = 2 * time.Minute
+// patience is how long one ecluse may take in a test before it counts as hung. A real
+// database is made in minutes, where all disks are busy.
+const patience = 5 * time.Minute
 
 // run runs ecluse to its end. extra is added to its environment.
 func (w *world) run(extra []string, args ...string) outcome {
