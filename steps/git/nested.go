@@ -10,9 +10,13 @@ import (
 
 // checkNested refuses a worktree with repositories in it that hold work. A
 // repository that is not a submodule always does: its files cannot be saved as
-// files of this one. A submodule does if something is not committed in it, or
+// files of this one. So does another worktree of this repository, whether it is ignored or
+// not: it may be a session's. A submodule does if something is not committed in it, or
 // is on no branch of its remotes: its repository goes with the worktree.
 func (v *view) checkNested(ctx context.Context) error {
+	if err := v.checkInside(); err != nil {
+		return err
+	}
 	out, err := v.git(ctx, nil, "ls-files", "--others", "--exclude-standard", "-z")
 	if err != nil {
 		return err
@@ -34,6 +38,23 @@ func (v *view) checkNested(ctx context.Context) error {
 		if err := checkSubmodule(ctx, filepath.Join(v.path, name)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkInside refuses a worktree in which there is another one.
+func (v *view) checkInside() error {
+	all, err := v.repo.entries()
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		rel, err := filepath.Rel(place(BeforeAside(v.path)), e.path)
+		if e.path == "" || err != nil || rel == "." || !filepath.IsLocal(rel) || linkOf(filepath.Join(v.path, rel)) != e.dir {
+			continue
+		}
+		return fmt.Errorf("worktree %s lies inside; take it away with: git -C %s worktree remove %s; it is %w",
+			e.path, shellQuote(v.repo.Root), shellQuote(e.path), ErrNested)
 	}
 	return nil
 }

@@ -266,6 +266,12 @@ func TestNested(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(path, "own")))
 	tool(t, path, "init", "-q", "own") // without a commit
 	dirty(false, ErrNested)
+	must(t, os.RemoveAll(filepath.Join(path, "own")))
+	dirty(true, nil)
+	tool(t, path, "worktree", "add", "-q", "y.ignored")
+	dirty(false, ErrNested)
+	tool(t, path, "worktree", "remove", "y.ignored")
+	dirty(true, nil)
 }
 
 // TestSaveTrashAlone: no hook runs, nothing is signed, no name is needed.
