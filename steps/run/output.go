@@ -74,7 +74,9 @@ func (s *sink) tail() string {
 
 // readBack reads the end of what was written to the file since the program began.
 func (s *sink) readBack() []byte {
-	file := s.reopen()
+	cutting.Lock() // its end moves
+	defer cutting.Unlock()
+	file := s.reopen(os.O_RDONLY)
 	if file == nil {
 		return nil
 	}

@@ -3,13 +3,17 @@ package run
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"ecluse/steps/proc"
 )
@@ -80,6 +84,50 @@ func TestLogIsBounded(t *testing.T) {
 			t.Errorf("it is told %d times that something is left out", n)
 		}
 		written = len(text)
+	}
+}
+
+// What a program writes while the middle is taken out is not lost, where the file system
+// can do that in its place.
+func TestNothingIsLostOfTheEnd(t *testing.T) {
+	const limit = 1 << 20
+	for range 20 {
+		log := openLog(t)
+		if _, err := log.WriteString(strings.Repeat("0123456789abcde\n", limit/8)); err != nil {
+			t.Fatal(err)
+		}
+		if unix.Fallocate(int(log.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, block) != nil {
+			t.Skip("this file system cannot")
+		}
+		s := sink{file: log}
+		enough, last := make(chan struct{}), make(chan int)
+		go func() {
+			for i := 0; ; i++ {
+				select {
+				case <-enough:
+					last <- i
+					return
+				default:
+					fmt.Fprintln(log, i)
+				}
+			}
+		}()
+		s.cut(limit)
+		close(enough)
+		count := <-last
+		text := read(t, log.Name())
+		if !strings.Contains(text, "a log holds 1 MiB]\n") || len(text) > 2*limit {
+			t.Fatalf("%d bytes are left", len(text))
+		}
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		for i := range count {
+			// The first one behind the note may be a part.
+			if line := lines[len(lines)-1-i]; strings.HasSuffix(lines[len(lines)-2-i], "MiB]") {
+				break
+			} else if want := strconv.Itoa(count - 1 - i); line != want {
+				t.Fatalf("line %s of %d is %q", want, count, line)
+			}
+		}
 	}
 }
 
