@@ -310,13 +310,13 @@ func (s *stack) fails(t *testing.T, want failure) (late bool, wrong error) {
 	late = errors.As(err, &timeout)
 	switch {
 	case !errors.As(err, &failed):
-		wrong = fmt.Errorf("up: %v, want a service to be named", err)
+		wrong = fmt.Errorf("up: %w, want a service to be named", err)
 	case failed.Service != want.service || want.state != "" && failed.State != want.state:
 		wrong = fmt.Errorf("%s is %s, want %s is %s", failed.Service, failed.State, want.service, want.state)
 	case !strings.Contains(strings.Join(failed.Tail, "\n"), want.tail):
 		wrong = fmt.Errorf("the end of the log is %q, want %q in it", failed.Tail, want.tail)
 	case late != (want.timeout > 0):
-		wrong = fmt.Errorf("up: %v; late %v", err, late)
+		wrong = fmt.Errorf("up: %w; late %v", err, late)
 	}
 	return late, wrong
 }
