@@ -51,6 +51,10 @@ const (
 	drainPatience = 2 * time.Second
 	// drainLimit bounds the wait for orphans to be gone after that.
 	drainLimit = time.Minute
+	// lockPatience is how long a step's lock may be held while nobody is seen to hold it,
+	// lockPause the time between two looks.
+	lockPatience = 5 * time.Second
+	lockPause    = 5 * time.Millisecond
 )
 
 // Build implements [session.Steps].
@@ -79,16 +83,7 @@ func lockName(step string, compensating bool) string {
 func (k Kit) Prepare(ctx context.Context, h session.Handle, spec saga.Spec, a *saga.Attempt) (context.Context, saga.Finish, error) {
 	s := h.Session()
 	ctx = proc.Hurry(ctx, saga.Abandoned(ctx))
-	name := lockName(spec.Name, a.Compensating)
-	lock, err := k.Home.StepLock(s.Key, name)
-	if errors.Is(err, os.ErrExist) {
-		// An attempt before this one left something running. It was not cut
-		// off: Drain came before. So it has no work to finish, it is a daemon.
-		if err := k.drain(ctx, s, name, 0, func(text string) { a.Report("%s", text) }); err != nil {
-			return nil, nil, err
-		}
-		lock, err = k.Home.StepLock(s.Key, name)
-	}
+	lock, err := k.lock(ctx, s, lockName(spec.Name, a.Compensating), func(text string) { a.Report("%s", text) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,6 +103,31 @@ func (k Kit) Prepare(ctx context.Context, h session.Handle, spec saga.Spec, a *s
 		Env:   append(Marks(s, spec.Name), settings.EnvRun+"="+s.Run.ID, settings.EnvAttempt+"="+strconv.Itoa(a.Number)),
 		Files: []*os.File{lock}, Log: log, LogLimit: logLimit, Grace: Grace, Point: k.Point,
 	}), finish, nil
+}
+
+// lock takes a step's lock. If it is held, an attempt before this one left something
+// running. It was not cut off: Drain came before. So it has no work to finish, it is a
+// daemon. Of a process that was killed the kernel lets the lock go a moment after it shows
+// that it has no file open any more.
+func (k Kit) lock(ctx context.Context, s session.Session, name string, report func(string)) (*os.File, error) {
+	for deadline := time.Now().Add(lockPatience); ; {
+		lock, err := k.Home.StepLock(s.Key, name)
+		if !errors.Is(err, os.ErrExist) {
+			return lock, err
+		}
+		last := time.Now().After(deadline)
+		if err := k.drain(ctx, s, name, 0, report); err != nil {
+			return nil, err
+		}
+		if last {
+			return k.Home.StepLock(s.Key, name)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(lockPause):
+		}
+	}
 }
 
 // Marks is the environment by which what a step started is found again.
