@@ -2,7 +2,6 @@ package tmux
 
 import (
 	"context"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,9 +12,6 @@ import (
 // The folder that sessions share is removed with the last socket in it. Who is about to
 // put one there must not lose it to that.
 func TestTheSharedFolderStaysForWhoStarts(t *testing.T) {
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("no tmux here")
-	}
 	s := Server{Dir: filepath.Join(t.TempDir(), strings.Repeat("long", 30)), Session: "test"}
 	if filepath.Dir(s.Socket()) != shared() {
 		t.Fatalf("the socket is %s", s.Socket())
